@@ -1,0 +1,41 @@
+"""What goes wrong, said without gRPC: the one exception type that callers may see.
+
+    raise Fault(Reason.BINDING_NOT_FOUND, "The binding doesn't exist.", {"binding": name})
+
+Each service keeps an enum of its own reasons and one total table from reason to gRPC status
+code (AIP-193). The message is static text written in this repository: never an exception's text,
+a provider's words or a value that a caller sent. Values go into ``metadata``, and only names of
+resources, limits and field paths belong there.
+
+This module imports nothing, so that ``domain`` and ``app`` can raise faults without knowing what
+carries them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One wrong field: ``field`` is its path in the request, ``description`` says what to do."""
+
+    field: str
+    description: str
+
+
+class Fault(Exception):
+    """A refusal with a reason that a program can branch on and a sentence for a person."""
+
+    def __init__(
+        self,
+        reason: StrEnum,
+        message: str,
+        metadata: Mapping[str, str] | None = None,
+        violations: Sequence[FieldViolation] = (),
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.metadata = dict(metadata or {})
+        self.violations = tuple(violations)
