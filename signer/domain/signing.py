@@ -1,8 +1,8 @@
 """What is asked of a signer and what it gives back; the port that each cloud implements."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -81,7 +81,11 @@ class UrlSigner(Protocol):
     """A credential joined to a location and ready to sign: the hot path stands on this.
 
     Holds derived keys at most, never the secret itself. Does no input or output and never blocks.
+    ``days`` are the UTC days it holds keys for.
     """
+
+    @property
+    def days(self) -> frozenset[date]: ...
 
     def objects(self, intent: ObjectIntent) -> ObjectUrlMaker:
         """The maker for one intent; everything that its URLs share is computed once, here."""
@@ -110,8 +114,9 @@ class Material(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
-OpenMaterial = Callable[[], Material]
-"""Opens the sealed material anew: called again whenever a derived key is due (each day)."""
+SignerFactory = Callable[[Location, Material, Sequence[date]], UrlSigner]
+"""What a provider registers: derive keys for these UTC days from the material, and no others.
 
-SignerFactory = Callable[[Location, OpenMaterial], UrlSigner]
-"""What a provider registers: location and material in, signer out."""
+Opening material may mean a call to a key-management service, so it happens here, off the hot
+path; a signer asked to sign on another day raises ``LookupError`` and is compiled anew.
+"""
