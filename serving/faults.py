@@ -13,7 +13,6 @@ carries them.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +24,14 @@ class FieldViolation:
 
 
 class Fault(Exception):
-    """A refusal with a reason that a program can branch on and a sentence for a person."""
+    """A refusal with a reason that a program can branch on and a sentence for a person.
+
+    ``reason`` is a member of the service's own ``StrEnum`` of reasons.
+    """
 
     def __init__(
         self,
-        reason: StrEnum,
+        reason: str,
         message: str,
         metadata: Mapping[str, str] | None = None,
         violations: Sequence[FieldViolation] = (),
@@ -39,3 +41,23 @@ class Fault(Exception):
         self.message = message
         self.metadata = dict(metadata or {})
         self.violations = tuple(violations)
+
+
+class ForeignFault(Fault):
+    """Another service's refusal, passed on under that service's own domain and status code.
+
+    ``code`` is the number of a gRPC status code. Whoever raises it has checked that ``reason`` is
+    one that the other service documents, and ``message`` is static text all the same.
+    """
+
+    def __init__(
+        self,
+        domain: str,
+        code: int,
+        reason: str,
+        message: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(reason, message, metadata)
+        self.domain = domain
+        self.code = code
