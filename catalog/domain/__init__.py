@@ -1,1 +1,4 @@
+"""The Catalog's own words: mounts, images and jobs.
 
+Plain Python only; import-linter holds that.
+"""
