@@ -60,6 +60,7 @@ class Rule:
 _PROBE = Rule(access=Access.AUTHENTICATED, while_unready=True, quiet=True)
 HEALTH_RULES: Mapping[str, Rule] = {
     "/grpc.health.v1.Health/Check": _PROBE,
+    "/grpc.health.v1.Health/List": _PROBE,
     "/grpc.health.v1.Health/Watch": Rule(
         access=Access.AUTHENTICATED, while_unready=True, quiet=True, timeout=None, max_timeout=None
     ),
