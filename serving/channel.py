@@ -1,6 +1,7 @@
-"""The client's side: an aio channel with mTLS, keepalive, limits and retries of what may be retried.
+"""The client's side: an aio channel with mTLS, keepalive, limits and retries of idempotent reads.
 
-channel = secure_channel("signer:7443", tls, retried=["/sealmount.signer.v1.SignerService/GetBinding"])
+reads = ["/sealmount.signer.v1.SignerService/GetBinding"]
+channel = secure_channel("signer:7443", tls, retried=reads)
 """
 
 import json
