@@ -1,9 +1,23 @@
 """What the Catalog's use cases need from outside, as narrow as they need it."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from enum import StrEnum
+from typing import Any, Protocol
+
+from catalog.domain.model import (
+    Bucket,
+    Health,
+    Image,
+    ImportCounts,
+    InfoState,
+    ItemFailure,
+    Operation,
+    SourceState,
+)
+from catalog.domain.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +106,236 @@ class Signer(Protocol):
     ) -> tuple[Terms, str, str]:
         """Terms, URL of one page of 1,000, and the location's own prefix to take off its keys."""
         ...
+
+
+class SourceKind(StrEnum):
+    """Where an import takes its keys from."""
+
+    LISTING = "LISTING"
+    KEYS = "KEYS"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedEntry:
+    """An object as a store lists it: ``size`` in bytes, ``etag`` without quotes.
+
+    ``signable`` is False for a key that no URL can safely be made of
+    (:func:`catalog.app.keys.is_signable`). A key with U+0000 can't be kept at all: leave it out.
+    """
+
+    key: str
+    size: int
+    etag: str
+    last_modified: datetime | None
+    signable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NewImport:
+    """An import as it is asked for. ``keys`` are sorted byte by byte, without doubles."""
+
+    operation: Operation
+    source: SourceKind
+    prefix: str
+    on_behalf_of: str
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOutcome:
+    """What a look at an object found: ``reason`` is None when it is there.
+
+    ``status`` is the HTTP status, 0 when there was no answer; ``provider_code`` the store's own
+    code ("NoSuchKey"), "" when it gave none.
+    """
+
+    reason: Reason | None
+    status: int = 0
+    provider_code: str = ""
+
+
+class ObjectChecker(Protocol):
+    """Opens a signed GET URL, reads one byte at most, and says what became of it.
+
+    Never raises for what the store or the network does, and never keeps the URL.
+    """
+
+    async def check(self, url: str, headers: Mapping[str, str]) -> CheckOutcome: ...
+
+
+Tx = Any
+"""One database transaction. The use cases hand it on and never look inside."""
+
+
+class Transactions(Protocol):
+    """Begins transactions; a database that can't be had is Reason.STORAGE_UNAVAILABLE."""
+
+    def write(self) -> AbstractAsyncContextManager[Tx]: ...
+
+    def read(self) -> AbstractAsyncContextManager[Tx]: ...
+
+
+class JobQueue(Protocol):
+    """Hands work to the worker, in the transaction that wrote what the work is about."""
+
+    async def enqueue_import(
+        self, tx: Tx, project: str, operation_id: str, bucket_uid: str
+    ) -> None: ...
+
+    async def enqueue_purge(self, tx: Tx, bucket_uid: str) -> None:
+        """Deletes a tombstoned bucket's images and releases its binding once more."""
+        ...
+
+
+class BucketStore(Protocol):
+    """Buckets that aren't unmounted. ``lock`` is get, and keeps other writers out until the end."""
+
+    async def insert(self, tx: Tx, bucket: Bucket) -> bool:
+        """False when the name is taken."""
+        ...
+
+    async def get(self, tx: Tx, project: str, bucket_id: str) -> Bucket | None: ...
+
+    async def lock(self, tx: Tx, project: str, bucket_id: str) -> Bucket | None: ...
+
+    async def page(self, tx: Tx, project: str, after: str, limit: int) -> list[Bucket]:
+        """By bucket id, byte by byte, beginning after ``after``."""
+        ...
+
+    async def update(self, tx: Tx, bucket: Bucket) -> None:
+        """Writes display name, probe policy, etag and update time."""
+        ...
+
+    async def tombstone(self, tx: Tx, bucket: Bucket, now: datetime) -> None: ...
+
+    async def holds(self, tx: Tx, project: str, bucket_id: str, binding: str) -> bool:
+        """Whether a mounted bucket of this name lives on this binding."""
+        ...
+
+    async def set_health(self, tx: Tx, bucket_uid: str, health: Health) -> None: ...
+
+
+class ImageStore(Protocol):
+    """Images of one bucket, by id or in the order of their keys."""
+
+    async def by_ids(self, tx: Tx, bucket_uid: str, ids: Sequence[str]) -> dict[str, Image]: ...
+
+    async def page(
+        self, tx: Tx, bucket_uid: str, prefix: str, after: str, show_excluded: bool, limit: int
+    ) -> list[Image]:
+        """By key, byte by byte, beginning after ``after``; only keys that begin with ``prefix``."""
+        ...
+
+    async def exclude(self, tx: Tx, bucket_uid: str, image_id: str, now: datetime) -> bool:
+        """False when there is no such image; excluding twice changes nothing."""
+        ...
+
+    async def set_source_state(
+        self, tx: Tx, bucket_uid: str, image_id: str, state: SourceState, now: datetime
+    ) -> None: ...
+
+
+class OperationStore(Protocol):
+    """Operations and what failed in them."""
+
+    async def insert(self, tx: Tx, new: NewImport) -> None: ...
+
+    async def get(self, tx: Tx, project: str, operation_id: str) -> Operation | None: ...
+
+    async def page(
+        self, tx: Tx, project: str, before: str, done: bool | None, limit: int
+    ) -> list[Operation]:
+        """Newest first, beginning before the id ``before`` ("" for the newest)."""
+        ...
+
+    async def count_unfinished(self, tx: Tx, project: str) -> int:
+        """Also keeps others from counting this project's operations until the end of ``tx``."""
+        ...
+
+    async def request_cancel(self, tx: Tx, project: str, operation_id: str, now: datetime) -> None:
+        """Ends it at once when no worker has begun it, else leaves it to the worker."""
+        ...
+
+    async def end_for_bucket(self, tx: Tx, bucket_uid: str, now: datetime) -> None:
+        """Ends every unfinished operation of an unmounted bucket with BUCKET_DELETED."""
+        ...
+
+    async def delete(self, tx: Tx, project: str, operation_id: str) -> None: ...
+
+    async def failures(
+        self, tx: Tx, project: str, operation_id: str, after: int, limit: int
+    ) -> list[tuple[int, ItemFailure]]:
+        """Oldest first, each with its number, beginning after the number ``after``."""
+        ...
+
+
+class RequestStore(Protocol):
+    """What was asked for under which request id, for 24 hours."""
+
+    async def claim(
+        self, tx: Tx, scope: bytes, digest: bytes, operation_id: str, now: datetime
+    ) -> tuple[bytes, str]:
+        """The digest and operation that stand under ``scope``: these, or an earlier claim's."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PageCounts:
+    """What became of one page of entries.
+
+    ``listed`` is ``created + existing + excluded``. ``unsignable`` says how many of them can't be
+    signed for, ``to_probe`` how many wait to be looked into. ``gone`` is True when the bucket was
+    unmounted meanwhile and nothing was written.
+    """
+
+    listed: int = 0
+    created: int = 0
+    existing: int = 0
+    excluded: int = 0
+    unsignable: int = 0
+    to_probe: int = 0
+    gone: bool = False
+
+    def progress(self) -> ImportCounts:
+        return ImportCounts(
+            listed=self.listed,
+            created=self.created,
+            existing=self.existing,
+            excluded=self.excluded,
+            unsignable=self.unsignable,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What a probe of one image found.
+
+    ``source_state`` says what became of the object. ``version``, ``etag``, ``size`` and
+    ``last_modified`` are those of the answer that was read, and ``version_epoch`` the epoch of the
+    location that gave it; None or "" where the answer had none. ``seen_etag`` is the etag that
+    :class:`ImageToProbe` carried: when the image has another one by now, the result is dropped.
+    """
+
+    key: str
+    source_state: SourceState
+    info_state: InfoState
+    reason: str = ""
+    media_type: str = ""
+    width: int = 0
+    height: int = 0
+    orientation: int = 0
+    version: str = ""
+    version_epoch: int = 0
+    etag: str = ""
+    size: int | None = None
+    last_modified: datetime | None = None
+    seen_etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageToProbe:
+    key: str
+    image_id: str
+    etag: str
+    size: int
+    version_epoch: int
