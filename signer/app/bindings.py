@@ -2,12 +2,20 @@
 
 import uuid
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from serving.faults import Fault, FieldViolation
-from serving.names import not_found
-from signer.app.compiler import may_use
 from signer.app.context import Actor, Desk, Idempotent
+from signer.app.joining import (
+    Joiner,
+    binding_name,
+    credential_name,
+    invalid,
+    missing,
+    new_revision,
+    ref_of,
+    refuse,
+)
 from signer.app.paging import Page, PageRequest
 from signer.app.state import SigningState
 from signer.domain.bindings import (
@@ -17,15 +25,13 @@ from signer.domain.bindings import (
     BindingClass,
     BoundRevision,
     Revision,
-    RevisionState,
     lifetime_violations,
     lifetimes,
     location_violations,
 )
-from signer.domain.credentials import Credential, CredentialState, Permission
+from signer.domain.credentials import Permission
 from signer.domain.location import Location
 from signer.domain.names import Ref, holder_project, is_resource_id
-from signer.domain.ports import LedgerChange
 from signer.domain.reasons import Reason
 
 
@@ -60,6 +66,7 @@ class Bindings:
     def __init__(self, desk: Desk, state: SigningState) -> None:
         self._desk = desk
         self._state = state
+        self._joiner = Joiner(desk)
 
     async def create(self, actor: Actor, new: NewBinding) -> BoundRevision:
         """BINDING_ALREADY_EXISTS, SCOPE_EXCEEDED and what a credential may refuse for."""
@@ -67,7 +74,7 @@ class Bindings:
         found = _new_violations(new) + lifetime_violations(lifetime, window)
         path = "binding.active.location"
         found += location_violations(new.location, path, self._desk.insecure_origins)
-        _refuse(found)
+        refuse(found)
         now = self._desk.clock.now()
         binding = Binding(
             project=new.project,
@@ -83,7 +90,7 @@ class Bindings:
             update_time=now,
         )
         async with self._desk.changing(
-            actor, new.project, binding.name, _credential_name(new.credential)
+            actor, new.project, binding.name, credential_name(new.credential)
         ) as change:
             if await change.binding(new.project, new.binding_id) is not None:
                 raise Fault(
@@ -91,8 +98,8 @@ class Bindings:
                     "The binding's name is taken.",
                     {"binding": binding.name},
                 )
-            credential = await self._usable(change, new.credential, binding, new.location)
-            revision = _revision(binding, 1, credential, new.location, 1, now)
+            credential = await self._joiner.usable(change, new.credential, binding, new.location)
+            revision = new_revision(binding, 1, credential, new.location, 1, now)
             await change.put_binding(binding)
             await change.put_revision(revision)
         await self._state.refresh()
@@ -102,7 +109,7 @@ class Bindings:
         """RESOURCE_NOT_FOUND."""
         found = await self._desk.ledger.binding(ref.project, ref.id)
         if found is None:
-            raise _missing(ref)
+            raise missing(ref)
         return found
 
     async def list(self, project: str, page: PageRequest) -> Page[BoundRevision]:
@@ -119,9 +126,9 @@ class Bindings:
 
     async def delete(self, actor: Actor, ref: Ref, etag: str) -> None:
         """BINDING_HELD, ETAG_MISMATCH. Answers once no replica signs for it any more."""
-        name = _binding_name(ref)
+        name = binding_name(ref)
         async with self._desk.changing(actor, ref.project, name) as change:
-            bound = await self._bound(change, ref, etag)
+            bound = await self._joiner.bound(change, ref, etag)
             if bound.binding.holders:
                 holders = bound.binding.holders
                 raise Fault(
@@ -130,7 +137,7 @@ class Bindings:
                     {"holders": ",".join(holders[:3]), "count": str(len(holders))},
                 )
             now = self._desk.clock.now()
-            await change.put_revision(self._superseded(bound, now))
+            await change.put_revision(self._joiner.superseded(bound, now))
             await change.put_binding(replace(bound.binding, update_time=now, delete_time=now))
         await self._state.refresh()
         await self._desk.wait_out()
@@ -139,7 +146,7 @@ class Bindings:
         """Holding twice changes nothing. HOLDERS_LIMIT_REACHED."""
         if holder_project(holder) != ref.project:
             text = "Name a resource of the same project, such as projects/acme/buckets/photos."
-            _refuse([FieldViolation("holder", text)])
+            refuse([FieldViolation("holder", text)])
         return await self._set_holder(actor, ref, holder, held=True)
 
     async def release(self, actor: Actor, ref: Ref, holder: str) -> BoundRevision:
@@ -150,36 +157,35 @@ class Bindings:
         """Another credential and perhaps another place, in one transaction."""
         if wanted.location is not None:
             origins = self._desk.insecure_origins
-            _refuse(location_violations(wanted.location, "location", origins))
+            refuse(location_violations(wanted.location, "location", origins))
         ref = wanted.binding
-        name, credential_name = _binding_name(ref), _credential_name(wanted.credential)
+        name, joined = binding_name(ref), credential_name(wanted.credential)
         now = self._desk.clock.now()
         request = self._desk.request_key(actor, name, wanted.idempotent)
-        async with self._desk.changing(actor, ref.project, name, credential_name) as change:
-            if request and await change.earlier(request, now) is not None:
-                return await self._bound(change, ref, "")
-            bound = await self._bound(change, ref, wanted.etag)
-            location = wanted.location or bound.revision.location
-            rotated = await self._join(change, bound, wanted.credential, location, now)
-            if request:
-                await change.remember(request, name, now)
-        return await self._settled(rotated)
+        async with self._desk.changing(actor, ref.project, name, joined) as change:
+            earlier = await change.earlier(request, now) if request else None
+            bound = await self._joiner.bound(change, ref, "" if earlier else wanted.etag)
+            if earlier is None:
+                location = wanted.location or bound.revision.location
+                bound = await self._joiner.join(change, bound, wanted.credential, location, now)
+                if request:
+                    await change.remember(request, name, now)
+        return await self._settled(bound)
 
     async def rollback(
         self, actor: Actor, ref: Ref, number: int | None, etag: str
     ) -> BoundRevision:
         """A new revision like revision ``number``, or like the one before the active one."""
         now = self._desk.clock.now()
-        async with self._desk.changing(actor, ref.project, _binding_name(ref)) as change:
-            bound = await self._bound(change, ref, etag)
+        async with self._desk.changing(actor, ref.project, binding_name(ref)) as change:
+            bound = await self._joiner.bound(change, ref, etag)
             wanted = bound.binding.active - 1 if number is None else number
             earlier = await change.revision(bound.binding.uid, wanted) if wanted > 0 else None
             if earlier is None or wanted == bound.binding.active:
                 text = "Name an earlier revision of this binding."
-                _refuse([FieldViolation("revision", text)])
-                raise AssertionError
-            credential = _ref_of(earlier.credential)
-            rolled = await self._join(change, bound, credential, earlier.location, now)
+                raise invalid([FieldViolation("revision", text)])
+            credential = ref_of(earlier.credential)
+            rolled = await self._joiner.join(change, bound, credential, earlier.location, now)
         return await self._settled(rolled)
 
     async def _settled(self, bound: BoundRevision) -> BoundRevision:
@@ -187,88 +193,11 @@ class Bindings:
         await self._desk.wait_out()
         return bound
 
-    async def _join(
-        self,
-        change: LedgerChange,
-        bound: BoundRevision,
-        ref: Ref,
-        location: Location,
-        now: datetime,
-    ) -> BoundRevision:
-        old = bound.revision
-        credential = await self._usable(change, ref, bound.binding, location)
-        moved = location != old.location
-        epoch = old.location_epoch + (1 if moved else 0)
-        number = old.number + 1
-        revision = _revision(bound.binding, number, credential, location, epoch, now)
-        binding = replace(bound.binding, active=number, update_time=now)
-        await change.put_revision(self._superseded(bound, now))
-        await change.put_revision(revision)
-        await change.put_binding(binding)
-        return BoundRevision(binding, revision)
-
-    def _superseded(self, bound: BoundRevision, now: datetime) -> Revision:
-        bound_until = now + timedelta(seconds=self._desk.staleness)
-        return replace(
-            bound.revision,
-            state=RevisionState.SUPERSEDED,
-            supersede_time=now,
-            drain_time=bound_until + bound.binding.max_url_lifetime,
-        )
-
-    async def _bound(self, change: LedgerChange, ref: Ref, etag: str) -> BoundRevision:
-        bound = await change.binding(ref.project, ref.id)
-        if bound is None:
-            raise _missing(ref)
-        if etag and etag != bound.binding.etag:
-            raise Fault(
-                Reason.ETAG_MISMATCH,
-                "The binding was changed since its etag was read; read it again.",
-            )
-        return bound
-
-    async def _usable(
-        self, change: LedgerChange, ref: Ref, binding: Binding, location: Location
-    ) -> Credential:
-        credential = await change.credential(ref.project, ref.id)
-        consumers = credential.scope.consumer_projects if credential else frozenset[str]()
-        if credential is None or not may_use(
-            ref.project,
-            consumers,
-            binding.project,
-            binding.binding_class,
-            binding.binding_id,
-            location.prefix,
-        ):
-            # Another project's credential that this one may not use looks like none at all.
-            raise not_found(Reason.RESOURCE_NOT_FOUND, _credential_name(ref))
-        self._check_alive(credential)
-        missing = credential.scope.missing(location, binding.permissions)
-        if missing is not None:
-            raise Fault(
-                Reason.SCOPE_EXCEEDED,
-                "The credential was stored for other places or permissions.",
-                {"credential": credential.name, "permission": str(missing)},
-            )
-        return credential
-
-    def _check_alive(self, credential: Credential) -> None:
-        expired = credential.expire_time and credential.expire_time <= self._desk.clock.now()
-        if credential.state is CredentialState.DISABLED:
-            reason, text = Reason.CREDENTIAL_DISABLED, "The credential is disabled."
-        elif credential.state is CredentialState.DESTROYED:
-            reason, text = Reason.CREDENTIAL_DESTROYED, "The credential was destroyed."
-        elif expired:
-            reason, text = Reason.CREDENTIAL_EXPIRED, "The credential has expired."
-        else:
-            return
-        raise Fault(reason, text, {"credential": credential.name})
-
     async def _set_holder(
         self, actor: Actor, ref: Ref, holder: str, *, held: bool
     ) -> BoundRevision:
-        async with self._desk.changing(actor, ref.project, _binding_name(ref)) as change:
-            bound = await self._bound(change, ref, "")
+        async with self._desk.changing(actor, ref.project, binding_name(ref)) as change:
+            bound = await self._joiner.bound(change, ref, "")
             holders = set(bound.binding.holders)
             if held == (holder in holders):
                 return bound
@@ -286,26 +215,6 @@ class Bindings:
         return replace(bound, binding=changed)
 
 
-def _revision(
-    binding: Binding,
-    number: int,
-    credential: Credential,
-    location: Location,
-    epoch: int,
-    now: datetime,
-) -> Revision:
-    return Revision(
-        binding_uid=binding.uid,
-        number=number,
-        credential=credential.name,
-        credential_uid=credential.uid,
-        location=location,
-        location_epoch=epoch,
-        state=RevisionState.ACTIVE,
-        create_time=now,
-    )
-
-
 def _new_violations(new: NewBinding) -> list[FieldViolation]:
     found = []
     managed = new.binding_class is BindingClass.MANAGED
@@ -319,25 +228,3 @@ def _new_violations(new: NewBinding) -> list[FieldViolation]:
         text = "A MANAGED binding lives below the prefix '{project}/'."
         found.append(FieldViolation("binding.active.location.prefix", text))
     return found
-
-
-def _refuse(found: list[FieldViolation]) -> None:
-    if found:
-        raise Fault(Reason.INVALID_FIELD, "A field has a wrong value.", violations=found)
-
-
-def _binding_name(ref: Ref) -> str:
-    return f"projects/{ref.project}/bindings/{ref.id}"
-
-
-def _credential_name(ref: Ref) -> str:
-    return f"projects/{ref.project}/credentials/{ref.id}"
-
-
-def _ref_of(credential: str) -> Ref:
-    _, project, _, credential_id = credential.split("/")
-    return Ref(project, credential_id)
-
-
-def _missing(ref: Ref) -> Fault:
-    return not_found(Reason.RESOURCE_NOT_FOUND, _binding_name(ref))

@@ -7,6 +7,7 @@ that nobody who can edit rows can aim a stored secret at another place.
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from serving.faults import FieldViolation
 from signer.domain.location import Location, is_bucket_name, is_origin, is_prefix
@@ -56,6 +57,14 @@ class Scope:
 
     rules: tuple[ScopeRule, ...]
     consumer_projects: frozenset[str] = frozenset()
+
+    def plain(self) -> dict[str, list[Any]]:
+        """The scope as plain values, to store and to authenticate."""
+        rules = [
+            [rule.origin, rule.bucket, rule.prefix, sorted(str(p) for p in rule.permissions)]
+            for rule in self.rules
+        ]
+        return {"rules": rules, "consumers": sorted(self.consumer_projects)}
 
     def missing(self, location: Location, permissions: frozenset[Permission]) -> Permission | None:
         """The first permission that no rule grants at one of the location's origins, or None."""

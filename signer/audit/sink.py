@@ -1,0 +1,91 @@
+"""The file behind the audit log, written by a thread of its own.
+
+Records that arrive while a write is under way go out together with the next one, in one ``write``
+and, in durable mode, under one ``fsync``. A file that hangs (a full pipe, a dead mount) holds up
+this thread and never the event loop: whoever waits for a record gives up after a while, and no URL
+leaves. After a failed write the file is cut back to the last whole record.
+"""
+
+import os
+import queue
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from signer.audit.record import Chain
+
+Done = Callable[[bool], None]
+_Item = tuple[dict[str, Any], Done]
+_MAX_GROUP = 256
+
+
+class FileSink:
+    """Appends to one file, from one process. Raises OSError when the file can't be opened."""
+
+    def __init__(self, path: Path, chain: Chain, *, durable: bool) -> None:
+        self._chain = chain
+        self._durable = durable
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+        self._file = os.open(path, flags, 0o600)
+        os.set_blocking(self._file, True)
+        self._regular = stat.S_ISREG(os.fstat(self._file).st_mode)
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._broken = False
+        self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
+        self._thread.start()
+
+    def put(self, fields: dict[str, Any], done: Done) -> None:
+        """Takes a record; ``done`` is called on the writer's thread with whether it is on file."""
+        self._queue.put((fields, done))
+
+    def close(self, timeout: float) -> None:
+        """Writes what was put before and ends the thread, if it can within ``timeout`` seconds."""
+        self._queue.put(None)
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while (group := self._group()) is not None:
+            written = not self._broken and self._write([fields for fields, _ in group])
+            for _, done in group:
+                done(written)
+        os.close(self._file)
+
+    def _group(self) -> list[_Item] | None:
+        first = self._queue.get()
+        if first is None:
+            return None
+        group = [first]
+        while len(group) < _MAX_GROUP:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if item is None:
+                self._queue.put(None)
+                break
+            group.append(item)
+        return group
+
+    def _write(self, records: list[dict[str, Any]]) -> bool:
+        before = (self._chain.previous, self._chain.sequence)
+        size = os.fstat(self._file).st_size if self._regular else 0
+        try:
+            data = memoryview(b"".join(self._chain.link(fields) for fields in records))
+            while data:
+                data = data[os.write(self._file, data) :]
+            if self._durable:
+                os.fsync(self._file)
+        except OSError:
+            self._chain.previous, self._chain.sequence = before
+            self._cut_back(size)
+            return False
+        return True
+
+    def _cut_back(self, size: int) -> None:
+        try:
+            os.ftruncate(self._file, size)
+        except OSError:
+            # Half a record stands in the log for good: nothing may follow it.
+            self._broken = True

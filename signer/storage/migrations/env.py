@@ -1,0 +1,3 @@
+from serving.migrations import run
+
+run("signer_schema")
