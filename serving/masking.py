@@ -29,14 +29,14 @@ _PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|\Z)",
     re.DOTALL,
 )
-_HINT = re.compile(
-    r"(?:signature|credential|security-token|accesskeyid|sig)(?:=|%|\\u)|-----BEGIN", re.IGNORECASE
-)
 
 
 def suspicious(text: str) -> bool:
-    """A cheap first look: False means that :func:`mask` would change nothing in ``text``."""
-    return _HINT.search(text) is not None
+    """A cheap first look, made for every line: False means that there is nothing to mask.
+
+    Whatever is masked has an equals sign, plain or quoted, or a PEM header.
+    """
+    return "=" in text or "%" in text or "u003" in text or "-----BEGIN" in text
 
 
 def mask(text: str) -> str:

@@ -11,6 +11,7 @@ signed URL or a private key is masked in the finished line (:mod:`serving.maskin
 """
 
 import asyncio
+import functools
 import json
 import logging
 import sys
@@ -68,7 +69,12 @@ def _encode(line: dict[str, Any]) -> str:
 
 def _timestamp(seconds: float) -> str:
     whole, milliseconds = divmod(int(seconds * 1000), 1000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{milliseconds:03d}Z"
+    return f"{_second(whole)}.{milliseconds:03d}Z"
+
+
+@functools.lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 class _Audible(logging.Filter):

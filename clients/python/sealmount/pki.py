@@ -10,9 +10,9 @@
 The folder then holds ``ca.pem`` and ``ca.key``, and ``NAME.pem`` (leaf, then CA) and ``NAME.key``
 for each name. Each leaf carries exactly one URI SAN, ``spiffe://TRUST-DOMAIN/NAME``; the CA may
 sign for its own trust domain only (a name constraint), and no CA below itself. Keys are EC P-256,
-mode 0600. A file that exists is never overwritten unless asked, and no reader ever sees half a file.
+mode 0600. A file that exists is never overwritten unless asked; no reader ever sees half a file.
 
-Give DNS names and addresses to servers only: a client's certificate without them can't stand in for
+Give DNS names and addresses to servers only: a client certificate without them can't stand in for
 a server. Larger deployments have their own CA (SPIRE, Vault, cert-manager); Sealmount needs nothing
 but certificates of this form. Source: SPIFFE X.509-SVID, RFC 5280.
 """
