@@ -8,8 +8,11 @@ MAX_KEY_BYTES = 1024
 
 
 def is_storable(key: str) -> bool:
-    """Whether both databases can hold the key: PostgreSQL's text has no U+0000 and no surrogate."""
-    return bool(key) and "\0" not in key and not _has_surrogate(key)
+    """Whether both databases can hold the key: no U+0000, no surrogate, at most 1,024 bytes.
+
+    PostgreSQL's text has no U+0000 and its index no longer entries; stores have no longer keys.
+    """
+    return bool(key) and "\0" not in key and not _is_long(key) and not _has_surrogate(key)
 
 
 def is_signable(key: str, location_prefix: str = "") -> bool:
@@ -19,7 +22,7 @@ def is_signable(key: str, location_prefix: str = "") -> bool:
     the one that was signed; control characters can make two strings-to-sign equal.
     """
     full = location_prefix + key
-    if not key or (len(full) > MAX_KEY_BYTES // 4 and len(_utf8(full)) > MAX_KEY_BYTES):
+    if not key or _is_long(full):
         return False
     if not full.isprintable() and any(c < " " or "\x7f" <= c <= "\x9f" for c in full):
         return False
@@ -28,8 +31,12 @@ def is_signable(key: str, location_prefix: str = "") -> bool:
     return not _has_surrogate(full)
 
 
-def _utf8(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
+def _is_long(text: str) -> bool:
+    # No character has more than four bytes, so most keys are judged without encoding them.
+    return (
+        len(text) > MAX_KEY_BYTES // 4
+        and len(text.encode("utf-8", "surrogatepass")) > MAX_KEY_BYTES
+    )
 
 
 def _has_surrogate(text: str) -> bool:

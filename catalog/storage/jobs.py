@@ -23,7 +23,9 @@ keeps from running twice.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from catalog.domain.model import (
@@ -33,8 +35,36 @@ from catalog.domain.model import (
     OperationFault,
     OperationState,
     Phase,
+    ProbePolicy,
 )
 from catalog.domain.ports import ImageToProbe, ListedEntry, PageCounts, ProbeResult, SourceKind
+from catalog.storage import pages, probes
+from catalog.storage.buckets import BucketTable
+from catalog.storage.operations import end, named
+from catalog.storage.purge import Tombstone, drop_bucket, purge_bucket_chunk, tombstone
+from catalog.storage.records import PROGRESS
+from catalog.storage.tables import buckets, operation_failures, operations
+
+__all__ = [
+    "ImportJob",
+    "ProbePage",
+    "Tombstone",
+    "add_failures",
+    "add_progress",
+    "drop_bucket",
+    "finish",
+    "images_to_probe",
+    "key_page",
+    "load_import",
+    "purge_bucket_chunk",
+    "set_health",
+    "set_phase",
+    "should_stop",
+    "tombstone",
+    "write_listing_page",
+    "write_named_keys",
+    "write_probe_results",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,35 +95,65 @@ class ProbePage:
     next_after: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Tombstone:
-    """An unmounted bucket. ``release`` is False when a new bucket of the name has its binding."""
-
-    bucket_uid: str
-    bucket_name: str
-    binding: str
-    release: bool
-
-
 async def load_import(conn: AsyncConnection, project: str, operation_id: str) -> ImportJob | None:
     """The import's parameters; None when the operation doesn't exist any more.
 
     ``stop`` is True when it has ended, was cancelled, or its bucket is unmounted; an unmounted
     bucket's ``binding`` is still given.
     """
-    raise NotImplementedError
+    statement = (
+        sa.select(operations, buckets.c.binding, buckets.c.probe_policy, buckets.c.delete_time)
+        .outerjoin(buckets, buckets.c.uid == operations.c.bucket_uid)
+        .where(named(project, operation_id))
+    )
+    row = (await conn.execute(statement)).one_or_none()
+    if row is None:
+        return None
+    return ImportJob(
+        project=project,
+        operation_id=operation_id,
+        bucket_uid=row.bucket_uid,
+        bucket_name=row.bucket_name,
+        binding=row.binding or "",
+        probe=row.probe_policy == ProbePolicy.HEADERS,
+        source=SourceKind(row.source),
+        prefix=row.prefix,
+        on_behalf_of=row.on_behalf_of,
+        phase=Phase(row.phase),
+        stop=_stops(row),
+    )
 
 
 async def should_stop(conn: AsyncConnection, project: str, operation_id: str) -> bool:
     """True when the operation is cancelled, ended or deleted, or its bucket unmounted."""
-    raise NotImplementedError
+    statement = (
+        sa.select(
+            operations.c.state,
+            operations.c.cancel_requested,
+            buckets.c.binding,
+            buckets.c.delete_time,
+        )
+        .outerjoin(buckets, buckets.c.uid == operations.c.bucket_uid)
+        .where(named(project, operation_id))
+    )
+    row = (await conn.execute(statement)).one_or_none()
+    return row is None or _stops(row)
+
+
+def _stops(row: Any) -> bool:
+    unmounted = row.binding is None or row.delete_time is not None
+    return row.state != OperationState.RUNNING or row.cancel_requested or unmounted
 
 
 async def set_phase(
     conn: AsyncConnection, project: str, operation_id: str, phase: Phase, now: datetime
 ) -> None:
     """Says what the operation is doing. Changes nothing once it has ended."""
-    raise NotImplementedError
+    await conn.execute(
+        sa.update(operations)
+        .where(named(project, operation_id), operations.c.state == OperationState.RUNNING)
+        .values(phase=phase, update_time=now)
+    )
 
 
 async def write_listing_page(
@@ -109,7 +169,7 @@ async def write_listing_page(
     other bytes than before make them PENDING again, without a version. Excluded ones stay so.
     ValueError for a key that can't be kept (:func:`catalog.app.keys.is_storable`).
     """
-    raise NotImplementedError
+    return await pages.write_listed(conn, bucket_uid, entries, version_epoch, now)
 
 
 async def write_named_keys(
@@ -119,7 +179,7 @@ async def write_named_keys(
 
     What is new is UNKNOWN until it is probed.
     """
-    raise NotImplementedError
+    return await pages.write_named(conn, bucket_uid, keys, now)
 
 
 async def key_page(
@@ -129,7 +189,7 @@ async def key_page(
 
     A page may be shorter than ``limit`` before the end.
     """
-    raise NotImplementedError
+    return await probes.key_page(conn, project, operation_id, after_key, limit)
 
 
 async def images_to_probe(
@@ -140,14 +200,20 @@ async def images_to_probe(
     A listing import: PENDING ones under its prefix. An explicit one: all that it names, looked into
     or not, since only a look can tell whether they changed.
     """
-    raise NotImplementedError
+    if job.source is SourceKind.LISTING:
+        found, after = await probes.pending(conn, job.bucket_uid, job.prefix, after_key, limit)
+        return ProbePage(tuple(found), after)
+    keys = await key_page(conn, job.project, job.operation_id, after_key, limit)
+    if not keys:
+        return ProbePage((), None)
+    return ProbePage(tuple(await probes.among(conn, job.bucket_uid, keys)), keys[-1])
 
 
 async def write_probe_results(
     conn: AsyncConnection, bucket_uid: str, results: Sequence[ProbeResult], now: datetime
 ) -> ImportCounts:
     """Writes what probing found; gives the progress of it (``probed`` and ``failed``)."""
-    raise NotImplementedError
+    return await probes.write_results(conn, bucket_uid, results, now)
 
 
 async def add_progress(
@@ -159,14 +225,38 @@ async def add_progress(
     to_probe: int = 0,
 ) -> None:
     """Adds to the operation's counts and, with ``to_probe``, to its ``probe_total``."""
-    raise NotImplementedError
+    sums: dict[str, Any] = {
+        name: operations.c[name] + more for name in PROGRESS if (more := getattr(delta, name))
+    }
+    if to_probe:
+        sums["probe_total"] = operations.c.probe_total + to_probe
+    await conn.execute(
+        sa.update(operations)
+        .where(named(project, operation_id), operations.c.state == OperationState.RUNNING)
+        .values(update_time=now, **sums)
+    )
 
 
 async def add_failures(
     conn: AsyncConnection, project: str, operation_id: str, failures: Sequence[ItemFailure]
 ) -> None:
     """Records failures in the order given. They don't count by themselves: see add_progress."""
-    raise NotImplementedError
+    rows = [
+        {
+            "project": project,
+            "operation_id": operation_id,
+            "key": failure.key,
+            "image_id": failure.image_id,
+            "reason": failure.reason,
+            "message": failure.message,
+            "http_status": failure.http_status,
+            "provider_code": failure.provider_code,
+            "time": failure.time,
+        }
+        for failure in failures
+    ]
+    if rows:
+        await conn.execute(sa.insert(operation_failures), rows)
 
 
 async def finish(
@@ -178,27 +268,9 @@ async def finish(
     now: datetime,
 ) -> bool:
     """Ends the operation; False (and nothing changed) when it has ended already or is deleted."""
-    raise NotImplementedError
+    return await end(conn, named(project, operation_id), state, fault, now)
 
 
 async def set_health(conn: AsyncConnection, bucket_uid: str, health: Health) -> None:
     """Says how the store answered last. An unmounted bucket is left alone."""
-    raise NotImplementedError
-
-
-async def tombstone(conn: AsyncConnection, bucket_uid: str) -> Tombstone | None:
-    """An unmounted bucket that isn't purged yet; None when it is mounted or gone."""
-    raise NotImplementedError
-
-
-async def purge_bucket_chunk(conn: AsyncConnection, bucket_uid: str, limit: int) -> int:
-    """Deletes up to ``limit`` images of an unmounted bucket; how many there were to delete.
-
-    0 when nothing is left: then :func:`drop_bucket`. A mounted bucket is left alone.
-    """
-    raise NotImplementedError
-
-
-async def drop_bucket(conn: AsyncConnection, bucket_uid: str) -> None:
-    """Deletes an unmounted bucket's own row, once it has no images and its binding is released."""
-    raise NotImplementedError
+    await BucketTable().set_health(conn, bucket_uid, health)
