@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from serving.faults import Fault
-from signer.audit.record import START, STOP, boundary, fields_of
+from signer.audit.record import STOP, boundary, fields_of
 from signer.audit.sink import FileSink
 from signer.domain.ports import AuditEntry, Clock
 from signer.domain.reasons import Reason
@@ -19,9 +19,9 @@ class ChainedAuditLog:
         self._clock = clock
         self._timeout = timeout
 
-    async def start(self, generation: int, previous: dict[str, Any] | None) -> None:
-        """The chain's first record. Without it nothing may be served."""
-        await self._put(boundary(START, self._now(), generation, previous))
+    async def start(self, first: dict[str, Any]) -> None:
+        """The chain's first record, whose code is known already. Without it nothing is served."""
+        await self._put(first)
 
     async def record(self, entry: AuditEntry) -> None:
         await self._put(fields_of(entry, self._now()))

@@ -58,6 +58,16 @@ def boundary(
     }
 
 
+def start_of(
+    writer: str, mac: Mac, time: datetime, generation: int, previous: dict[str, Any] | None
+) -> tuple[dict[str, Any], bytes]:
+    """A chain's first record and its code, which the database is told before the file is."""
+    first = boundary(START, time, generation, previous)
+    chain = Chain(writer, mac)
+    chain.link(first)
+    return first, chain.previous
+
+
 @dataclass(slots=True)
 class Chain:
     """Where a chain stands. ``link`` moves it on by one record."""

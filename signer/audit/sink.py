@@ -6,6 +6,7 @@ this thread and never the event loop: whoever waits for a record gives up after 
 leaves. After a failed write the file is cut back to the last whole record.
 """
 
+import fcntl
 import os
 import queue
 import stat
@@ -19,6 +20,7 @@ from signer.audit.record import Chain
 Done = Callable[[bool], None]
 _Item = tuple[dict[str, Any], Done]
 _MAX_GROUP = 256
+_BLOCK = 64 * 1024
 
 
 class FileSink:
@@ -27,10 +29,14 @@ class FileSink:
     def __init__(self, path: Path, chain: Chain, *, durable: bool) -> None:
         self._chain = chain
         self._durable = durable
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
         self._file = os.open(path, flags, 0o600)
         os.set_blocking(self._file, True)
         self._regular = stat.S_ISREG(os.fstat(self._file).st_mode)
+        if self._regular:
+            # Two writers would cut into each other's records: the second one fails to start.
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _mend(self._file)
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._broken = False
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
@@ -89,3 +95,17 @@ class FileSink:
         except OSError:
             # Half a record stands in the log for good: nothing may follow it.
             self._broken = True
+
+
+def _mend(file: int) -> None:
+    """Cuts off half a record that a killed process left: nobody was told that it was taken."""
+    size = end = os.fstat(file).st_size
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        found = os.pread(file, end - start, start).rfind(b"\n")
+        if found >= 0:
+            end = start + found + 1
+            break
+        end = start
+    if end != size:
+        os.ftruncate(file, end)

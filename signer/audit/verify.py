@@ -18,6 +18,8 @@ from typing import Any
 from signer.audit.record import GENESIS, START, STOP, canonical
 
 Mac = Callable[[bytes, bytes], bytes]
+# Longer than any record can be: a thousand keys of a kilobyte, each byte escaped.
+_TAIL = 16 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -36,21 +38,31 @@ def read(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
     """Line numbers and records; None for a line that isn't one."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            try:
-                record = json.loads(line)
-            except ValueError:
-                record = None
-            yield number, record if isinstance(record, dict) else None
+            yield number, _parse(line)
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def last_record(path: Path) -> tuple[dict[str, Any] | None, int]:
-    """Where the file ends, for the next chain to name, and the highest generation in it."""
+    """Where the file ends, for the next chain to name, and the generation that it saw last.
+
+    Reads the end of the file alone: generations only grow, and every record carries one.
+    """
     last, generation = None, 0
     if path.is_file():
-        for _, record in read(path):
-            if record is not None:
-                last = {name: record.get(name) for name in ("writer", "seq", "mac")}
-                generation = max(generation, int(record.get("gen") or 0))
+        with path.open("rb") as lines:
+            lines.seek(max(0, path.stat().st_size - _TAIL))
+            for line in lines:
+                record = _parse(line)
+                if record is not None:
+                    last = {name: record.get(name) for name in ("writer", "seq", "mac")}
+                    generation = max(generation, int(record.get("gen") or 0))
     return last, generation
 
 

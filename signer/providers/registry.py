@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from signer.domain.location import Provider
+from signer.domain.ports import MaterialFields
 from signer.domain.signing import SignerFactory
 from signer.providers import s3
-
-MaterialFields = Mapping[str, bytes | bytearray | memoryview]
-"""Opened material by field name. Views into buffers that will be wiped: look, keep nothing."""
 
 
 @dataclass(frozen=True, slots=True)

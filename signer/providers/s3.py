@@ -33,6 +33,7 @@ from datetime import date
 from types import MappingProxyType
 
 from signer.domain.location import Location
+from signer.domain.ports import MaterialFields
 from signer.domain.signing import (
     Audience,
     Instant,
@@ -64,8 +65,6 @@ _READS = (Method.GET, Method.HEAD)
 _ACCESS_KEY_ID = re.compile(rb"\w{3,128}", re.ASCII)
 _SECRET = re.compile(rb"[!-~]{8,256}")
 _SESSION_TOKEN = re.compile(rb"[!-~]{1,4096}")
-
-MaterialFields = Mapping[str, bytes | bytearray | memoryview]
 
 
 class S3Signer:

@@ -1,1 +1,1 @@
-
+"""The Signer over gRPC: map in, call the use case, map out."""
