@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-COMMANDS = ("sealmount.pki",)
+COMMANDS = ("sealmount.pki", "sealmount.commands.up", "sealmount.commands.demo")
 
 
 def parser() -> argparse.ArgumentParser:
