@@ -10,6 +10,10 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 MAX_KEY_BYTES = 1024
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# One pass decides for nearly every key; which defect it is matters only when there is one.
+_UNSIGNABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]|(?:^|/)[.]{1,2}(?:/|\\Z)")
 
 
 class Provider(StrEnum):
@@ -118,10 +122,10 @@ def key_defect(key: str) -> str | None:
         return "The key is empty."
     if len(key.encode("utf-8", "surrogatepass")) > MAX_KEY_BYTES:
         return "The key is longer than 1,024 bytes."
-    if any(c < " " or "\x7f" <= c <= "\x9f" for c in key):
+    if _UNSIGNABLE.search(key) is None:
+        return None
+    if _CONTROL.search(key):
         return "The key has a control character."
-    if any("\ud800" <= c <= "\udfff" for c in key):
+    if _SURROGATE.search(key):
         return "The key isn't valid Unicode."
-    if any(segment in (".", "..") for segment in key.split("/")):
-        return "The key has a '.' or '..' segment."
-    return None
+    return "The key has a '.' or '..' segment."
