@@ -18,8 +18,8 @@ _PARAMETERS = (
     "X-Goog-Credential",
     "AWSAccessKeyId",
     "Signature",
-    # Short enough to end other words; %3F and %26 are the separators of a quoted URL.
-    r"(?:(?<![A-Za-z0-9_-])|(?<=%3F)|(?<=%26))sig",
+    # Short enough to end other words: only after a separator, also one of a quoted URL.
+    r"(?:(?<![A-Za-z0-9_-])|(?<=%3F)|(?<=%26)|(?<=\\u0026)|(?<=\\u003f))sig",
 )
 _PARAMETER = re.compile(
     rf"((?:{'|'.join(_PARAMETERS)})(?:=|%3D|%253D|\\u003d))[^\s&\"'<>\\,;)\]}}]*",

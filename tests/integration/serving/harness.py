@@ -120,6 +120,7 @@ class Pki:
     """A CA with a server's certificate and a client's, in a folder of the test."""
 
     folder: Path
+    client_ca: Path | None = None  # what clients trust, when it isn't what the server does
 
     def __post_init__(self) -> None:
         pki.create_ca(self.folder, DOMAIN)
@@ -134,6 +135,10 @@ class Pki:
             self.folder / f"{name}.pem", self.folder / f"{name}.key", self.folder / "ca.pem"
         )
 
+    def client_files(self, name: str) -> TlsFiles:
+        files = self.files(name)
+        return TlsFiles(files.certificate, files.key, self.client_ca or files.ca)
+
 
 @dataclass
 class Running:
@@ -144,7 +149,9 @@ class Running:
     records: list[tuple[str, str, str]]
 
     def channel(self, name: str = "client", **options: Any) -> grpc.aio.Channel:
-        return secure_channel(f"localhost:{self.server.port}", self.pki.files(name), **options)
+        return secure_channel(
+            f"localhost:{self.server.port}", self.pki.client_files(name), **options
+        )
 
     async def call(
         self, method: str, request: Any = b"", *, client: str = "client", **options: Any
