@@ -55,6 +55,10 @@ _RETRY_SECONDS = 2.0
 _LOGGER = logging.getLogger("signer")
 
 
+def _sealed() -> Fault:
+    return Fault(Reason.SEALED, "The key-encryption key can't be had.")
+
+
 def database_of(url: str) -> Database:
     return Database(
         create_engine(url), lambda: Fault(Reason.STORAGE_UNAVAILABLE, "The database can't be had.")

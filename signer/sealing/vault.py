@@ -6,7 +6,6 @@ the same header as its context, so that neither can be moved to another row.
 """
 
 import secrets
-from types import TracebackType
 from typing import Self
 
 from cryptography.exceptions import InvalidTag
@@ -36,12 +35,7 @@ class OpenedMaterial:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._fields.clear()
         wipe(self._buffer)
 
