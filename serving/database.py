@@ -53,6 +53,11 @@ Key = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 """Text that sorts byte by byte, the same on both databases: SQLite's own order is that already."""
 
 
+def micros(time: datetime) -> int:
+    """Whole microseconds since 1970: how :class:`UtcTime` keeps an aware ``datetime``."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
 class UtcTime(sa.types.TypeDecorator[datetime]):
     """An aware ``datetime``, kept as whole microseconds since 1970: exact on both databases."""
 
@@ -60,7 +65,7 @@ class UtcTime(sa.types.TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else micros(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         return None if value is None else _EPOCH + timedelta(microseconds=value)

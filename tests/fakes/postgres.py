@@ -97,18 +97,15 @@ def _unprivileged() -> pwd.struct_passwd | None:
     return known.get("postgres") or known["nobody"]
 
 
-def _as(user: pwd.struct_passwd | None) -> dict[str, int]:
-    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid}
-
-
 def _init(initdb: Path, folder: Path, user: pwd.struct_passwd | None) -> None:
     arguments = [
         "--pgdata", str(folder / "data"), "--username", _SUPERUSER, "--auth", "trust",
         "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync",
     ]  # fmt: skip
     subprocess.run(
-        [initdb, *arguments], check=True, capture_output=True, timeout=120, cwd=folder, **_as(user)
-    )
+        [initdb, *arguments], check=True, capture_output=True, timeout=120, cwd=folder,
+        user=None if user is None else user.pw_uid, group=None if user is None else user.pw_gid,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -117,8 +114,9 @@ def _server(postgres: Path, folder: Path, user: pwd.struct_passwd | None) -> Ite
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [postgres, "-D", folder / "data", *options],
-            stdout=log, stderr=log, cwd=folder, **_as(user),
+            [str(postgres), "-D", str(folder / "data"), *options], stdout=log, stderr=log,
+            cwd=folder,
+            user=None if user is None else user.pw_uid, group=None if user is None else user.pw_gid,
         )  # fmt: skip
     server = Postgres(folder, process.pid)
     try:

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from catalog.domain.model import Bucket, Counts, InfoState, SourceState
 from catalog.domain.reasons import Reason
+from catalog.storage.buckets import BucketTable
+from catalog.storage.images import ImageTable
 from catalog.storage.schema import migrate
 from serving.database import Database, create_engine
 from serving.faults import Fault
+from tests.fakes.catalog_fakes import bucket
 from tests.fakes.postgres import Postgres, running
 
 _numbers = itertools.count(1)
@@ -61,3 +65,28 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     )
     yield found
     await found.close()
+
+
+@pytest.fixture
+async def mounted(database: Database) -> AsyncIterator[Bucket]:
+    """A bucket whose counts are checked against its rows when the test is over."""
+    made = bucket()
+    async with database.write() as tx:
+        await BucketTable().insert(tx, made)
+    yield made
+    async with database.read() as tx:
+        found = await BucketTable().get(tx, made.project, made.bucket_id)
+        every = await ImageTable().page(tx, made.uid, "", "", True, 100_000)
+    kept = [image for image in every if not image.excluded]
+    states = [image.source.state for image in kept]
+    assert found is not None
+    assert found.counts == Counts(
+        images=len(kept),
+        excluded=len(every) - len(kept),
+        available=states.count(SourceState.AVAILABLE),
+        unavailable=len(kept)
+        - states.count(SourceState.AVAILABLE)
+        - states.count(SourceState.UNSIGNABLE),
+        unsignable=states.count(SourceState.UNSIGNABLE),
+        probed=sum(i.info.state in (InfoState.PROBED, InfoState.NOT_AN_IMAGE) for i in kept),
+    )
