@@ -57,6 +57,9 @@ def connect(address: str, identity: Identity, *, server_name: str | None = None)
     )
     options: list[tuple[str, str | int]] = [
         ("grpc.max_receive_message_length", _MAX_RECEIVE_BYTES),
+        # A server that was started anew is found again within a second.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1000),
         # The environment's proxy has no business between two services.
         ("grpc.enable_http_proxy", 0),
     ]

@@ -22,7 +22,7 @@ from cryptography import x509
 
 from sealmount import pki
 from sealmount.channels import Identity, connect
-from sealmount.commands.processes import python, run
+from sealmount.commands.processes import Child, python, run
 from sealmount.files import write_atomically
 
 TRUST_DOMAIN = "sealmount.internal"
@@ -92,6 +92,15 @@ class Deployment:
             self._run("signer", "keyring", "init", "--path", str(self._keyring))
         for service in ("signer", "catalog"):
             self._run(service, "migrate")
+
+    def verify_audit(self) -> tuple[bool, str]:
+        """Whether the audit log is whole, in order and unedited, and what the verifier says."""
+        log = self.logs / "audit-verify.log"
+        log.unlink(missing_ok=True)
+        child = Child("audit verify", python("-m", "signer", "audit", "verify"),
+                      self.environment("signer"), log)  # fmt: skip
+        child.start()
+        return child.wait(60.0) == 0, " ".join(child.tail())
 
     def environment(self, service: str) -> dict[str, str]:
         """The process environment of ``signer`` or ``catalog``: ours, and nothing else of it."""

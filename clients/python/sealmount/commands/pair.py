@@ -19,6 +19,8 @@ from sealmount.commands.deployment import Deployment
 from sealmount.commands.processes import Child, Group, python, within
 
 READY_SECONDS = 30.0
+# The worker listens on nothing, so that it says it on its standard output.
+_WORKER_READY = "sealmount catalog worker ready"
 
 
 class Pair:
@@ -34,10 +36,11 @@ class Pair:
         for port in (self.deployment.signer_port, self.deployment.catalog_port):
             _demand_free(port)
         self.launch("signer")
-        self._await("signer", self.deployment.signer)
+        self.ready("signer")
         self.launch("catalog")
         self.launch("worker")
-        self._await("catalog", self.deployment.catalog)
+        self.ready("catalog")
+        self.ready("worker")
 
     def launch(self, name: str) -> Child:
         """Starts ``signer``, ``catalog`` or ``worker``, without waiting for it."""
@@ -67,11 +70,13 @@ class Pair:
         self._group.check()
 
     def ready(self, name: str) -> None:
-        """Waits until ``signer`` or ``catalog`` says SERVING."""
+        """Waits until ``signer``, ``catalog`` or ``worker`` says that it is."""
+        if name == "worker":
+            for _ in within(READY_SECONDS, "the worker is ready"):
+                self.check()
+                if self._children[name].said(_WORKER_READY):
+                    return
         address = self.deployment.signer if name == "signer" else self.deployment.catalog
-        self._await(name, address)
-
-    def _await(self, name: str, address: str) -> None:
         with self.deployment.connect("operator", address) as channel:
             health = health_pb2_grpc.HealthStub(channel)
             for _ in within(READY_SECONDS, f"{name} is ready"):

@@ -38,11 +38,13 @@ class Child:
     environment: Mapping[str, str]
     log: Path
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _begins: int = 0
 
     def start(self) -> None:
         """Appends the process's output to its log. Raises OSError when it can't be started."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
+            self._begins = log.tell()
             self._process = subprocess.Popen(  # noqa: S603  # a list of words, never a shell
                 self.command,
                 stdin=subprocess.DEVNULL,
@@ -90,6 +92,12 @@ class Child:
         if self.alive and self._process is not None:
             self._process.kill()
             self._process.wait(STOP_SECONDS)
+
+    def said(self, line: str) -> bool:
+        """Whether this process, not an earlier one with the same log, has written the line."""
+        with self.log.open("rb") as log:
+            log.seek(self._begins)
+            return line.encode() in log.read().splitlines()
 
     def tail(self, count: int = 15) -> list[str]:
         """The last lines of its log."""

@@ -1,5 +1,6 @@
 """Last scene: what was left behind, in every file; and all images on one page."""
 
+import json
 from pathlib import Path
 
 from sealmount.demo import sheet
@@ -9,6 +10,7 @@ from sealmount.demo.traces import forms, search
 
 def play(stage: Stage, out: Path) -> None:
     _search(stage)
+    _audit(stage)
     _contact_sheet(stage, out)
 
 
@@ -29,11 +31,23 @@ def _search(stage: Stage) -> None:
         f"spellings in {found.files} files; of {control.forms} planted, {len(control.hits)} found",
     )
     left = search(folder, ["X-Amz-Signature"])
-    records = stage.pair.deployment.audit.read_text().splitlines()
     stage.evidence.add(
-        "no signed URL either, and a record of each in the audit log",
-        not left.hits and len(records) > len(stage.digests),
-        f"{len(left.hits)} signatures; {len(records)} audit records",
+        "no signed URL in any of them either",
+        not left.hits and left.files == found.files,
+        f"{len(left.hits)} signatures in {left.bytes // 1024:,} KB",
+    )
+
+
+def _audit(stage: Stage) -> None:
+    stage.say("The audit log is verified: each record carries the code of the one before it.")
+    deployment = stage.pair.deployment
+    records = [json.loads(line) for line in deployment.audit.read_text().splitlines()]
+    recorded = {key for record in records for key in record.get("keys", ())}
+    whole, said = deployment.verify_audit()
+    stage.evidence.add(
+        "the audit log is whole, and names every object that was signed for",
+        whole and recorded.issuperset(stage.keys),
+        f"{len(recorded & set(stage.keys))} of {len(stage.keys)} keys; {said}",
     )
 
 

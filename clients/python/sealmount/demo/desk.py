@@ -2,7 +2,7 @@
 
 desk = Desk(deployment, "acme")
 desk.store("photos-1", key, [store.origin])
-desk.bind("photos", "photos-1", s3(store))
+desk.bind("photos", "photos-1", s3(store.origin))
 desk.mount("photos", "photos")
 """
 
@@ -16,7 +16,7 @@ from sealmount.catalog.v1 import resources_pb2 as catalog
 from sealmount.catalog.v1 import service_pb2 as mounting
 from sealmount.catalog.v1.service_pb2_grpc import CatalogServiceStub
 from sealmount.commands.deployment import Deployment
-from sealmount.demo.stores import BUCKET, REGION, Key, Store
+from sealmount.demo.stores import BUCKET, REGION, Key
 from sealmount.signer.v1 import material_pb2 as material
 from sealmount.signer.v1 import resources_pb2 as signer
 from sealmount.signer.v1 import service_pb2 as signing
@@ -29,11 +29,9 @@ _READ_AND_LIST = (common.PERMISSION_READ, common.PERMISSION_LIST)
 BATCH = 1000
 
 
-def s3(store: Store) -> location.Location:
-    """Where a store of the demo is."""
-    place = location.S3Location(
-        bucket=BUCKET, region=REGION, endpoint=store.origin, path_style=True
-    )
+def s3(origin: str) -> location.Location:
+    """The demo's bucket at one of its stores."""
+    place = location.S3Location(bucket=BUCKET, region=REGION, endpoint=origin, path_style=True)
     return location.Location(s3=place)
 
 
@@ -144,8 +142,12 @@ class Desk:
 
     # the mount
 
-    def mount(self, bucket_id: str, binding_id: str) -> catalog.Bucket:
-        bucket = catalog.Bucket(binding=self.binding(binding_id), mode=catalog.MODE_LINK)
+    def mount(self, bucket_id: str, binding_id: str, *, probe: bool = True) -> catalog.Bucket:
+        """Nothing is imported yet; ``probe`` is whether images are looked into then."""
+        policy = catalog.PROBE_POLICY_HEADERS if probe else catalog.PROBE_POLICY_NONE
+        bucket = catalog.Bucket(
+            binding=self.binding(binding_id), mode=catalog.MODE_LINK, probe_policy=policy
+        )
         request = mounting.CreateBucketRequest(
             parent=self.parent, bucket_id=bucket_id, bucket=bucket
         )

@@ -11,17 +11,11 @@ import grpc
 from rich.console import Console
 
 from sealmount.channels import refusal_of
-from sealmount.commands.deployment import Deployment
-from sealmount.commands.pair import Pair, free_port
 from sealmount.commands.processes import ChildDied
-from sealmount.demo import closing, mounting, pictures, revoking, rotating
-from sealmount.demo.desk import Desk
+from sealmount.demo import closing, mounting, revoking, rotating
 from sealmount.demo.evidence import Evidence
 from sealmount.demo.reader import Reader
-from sealmount.demo.stage import MOUNT, Stage
-from sealmount.demo.stores import Key, Store
-
-PROJECT = "acme"
+from sealmount.demo.stage import MOUNT, set_up
 
 
 def run(images: Path | None, out: Path, *, keep: bool = False) -> int:
@@ -33,7 +27,7 @@ def run(images: Path | None, out: Path, *, keep: bool = False) -> int:
     evidence = Evidence(console)
     failed = ""
     try:
-        _play(console, evidence, folder, images, out)
+        _play(evidence, folder, images, out)
     except grpc.RpcError as error:
         refusal = refusal_of(error)
         failed = f"a call was refused: {refusal.code.name} {refusal.reason} {refusal.message}"
@@ -54,43 +48,14 @@ def run(images: Path | None, out: Path, *, keep: bool = False) -> int:
     return 0 if good else 1
 
 
-def _play(
-    console: Console, evidence: Evidence, folder: Path, images: Path | None, out: Path
-) -> None:
+def _play(evidence: Evidence, folder: Path, images: Path | None, out: Path) -> None:
     with ExitStack() as stack:
-        stage = _set_up(console, evidence, folder, images, stack)
+        stage = set_up(evidence, folder, images, stack)
         mounting.play(stage)
         reader = stack.enter_context(Reader(stage.desk, MOUNT, stage.digests))
         rotating.play(stage, reader)
         revoking.play(stage, reader)
         closing.play(stage, out)
-
-
-def _set_up(
-    console: Console,
-    evidence: Evidence,
-    folder: Path,
-    images: Path | None,
-    stack: ExitStack,
-) -> Stage:
-    console.print("[bold]Two stores that verify signatures, a Signer, a Catalog and its worker[/]")
-    old, new, other = Key.random(), Key.random(), Key.random()
-    first = Store("first store", folder / "first", [old, new])
-    second = Store("second store", folder / "second", [other])
-    first.objects.mkdir(parents=True)
-    keys = pictures.copy(images, first.objects) if images else pictures.draw(first.objects)
-    shutil.copytree(first.objects, second.objects)
-    stack.enter_context(first)
-    stack.enter_context(second)
-    console.print(f"  {first.origin} has {len(keys)} images and two keys, {second.origin} a copy")
-    deployment = Deployment(
-        folder / "sealmount", free_port(), free_port(), (first.origin, second.origin)
-    )
-    deployment.prepare()
-    pair = stack.enter_context(Pair(deployment))
-    console.print(f"  Signer {deployment.signer} and Catalog {deployment.catalog}, mutual TLS")
-    desk = stack.enter_context(Desk(deployment, PROJECT))
-    return Stage(console, evidence, pair, desk, first, second, old, new, other, keys)
 
 
 def _stop(*_: object) -> None:

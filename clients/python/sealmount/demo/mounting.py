@@ -34,9 +34,9 @@ def _store_and_mount(stage: Stage) -> None:
         not any(secret in answer for answer in answers) and bool(shown.principal_hint),
         f"principal {shown.principal_hint}, {len(shown.scope.rules)} scope rule, no secret",
     )
-    desk.bind(MOUNT, "photos-old", s3(stage.first))
+    desk.bind(MOUNT, "photos-old", s3(stage.first.origin))
     # A second binding with the same key shows later what becomes of a key that nobody replaced.
-    desk.bind(_PROBE, "photos-old", s3(stage.first))
+    desk.bind(_PROBE, "photos-old", s3(stage.first.origin))
     desk.mount(MOUNT, MOUNT)
 
 

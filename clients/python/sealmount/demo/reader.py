@@ -48,6 +48,10 @@ class Reader:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
 
+    def start(self) -> None:
+        """Once; a reader that was stopped stays so."""
+        self._thread.start()
+
     def looks(self, since: float = 0.0) -> list[Look]:
         """The looks that were asked for at ``since`` (``time.monotonic()``) or later."""
         return [look for look in list(self._looks) if look.asked >= since]
@@ -94,7 +98,7 @@ class Reader:
                 self._looks.append(Look(asked, access_key_of(url), origin_of(url)))
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self.start()
         return self
 
     def __exit__(self, *exc: object) -> None:

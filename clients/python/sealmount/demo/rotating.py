@@ -39,7 +39,7 @@ def _move(stage: Stage, reader: Reader) -> None:
     )
     names = {image.name: image.key for image in stage.desk.images(MOUNT)}
     stage.desk.store("photos-moved", stage.other, [stage.second.origin])
-    stage.desk.rotate(MOUNT, "photos-moved", s3(stage.second))
+    stage.desk.rotate(MOUNT, "photos-moved", s3(stage.second.origin))
     returned = time.monotonic()
     looks = reader.wait_for(_SEEN_ENOUGH, returned)
     places = Counter(look.origin for look in looks)

@@ -1,22 +1,28 @@
 """What the scenes of the demo share: the servers, the stores, the keys and what was seen so far."""
 
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 
 import grpc
 from rich.console import Console
 
 from sealmount.catalog.v1 import resources_pb2 as catalog
 from sealmount.channels import Refusal, refusal_of
-from sealmount.commands.pair import Pair
+from sealmount.commands.deployment import Deployment
+from sealmount.commands.pair import Pair, free_port
+from sealmount.demo import pictures
 from sealmount.demo.desk import BATCH, Desk
 from sealmount.demo.evidence import Evidence
 from sealmount.demo.fetching import Answer, fetch
 from sealmount.demo.stores import Key, Store
 
 MOUNT = "photos"
+PROJECT = "acme"
 _PARALLEL = 8
 
 
@@ -25,7 +31,6 @@ class Stage:
     """``keys`` are the files' keys in the stores; ``digests`` maps image names to the SHA-256 of
     the files themselves, so that what URLs give is held against what was put there."""
 
-    console: Console
     evidence: Evidence
     pair: Pair
     desk: Desk
@@ -37,6 +42,10 @@ class Stage:
     keys: list[str]
     digests: dict[str, str] = field(default_factory=dict)
     pictures: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def console(self) -> Console:
+        return self.evidence.console
 
     def say(self, text: str) -> None:
         """What comes next, for the one who watches."""
@@ -67,6 +76,32 @@ class Stage:
             answer.status == 200 and answer.digest == self.digests.get(name)
             for name, answer in answers.items()
         )
+
+
+def set_up(evidence: Evidence, folder: Path, images: Path | None, stack: ExitStack) -> Stage:
+    """Starts two stores, a Signer, a Catalog and its worker; ``stack`` ends them all.
+
+    ``images`` is a folder of images, or None for drawn ones. Nothing is mounted yet.
+    """
+    console = evidence.console
+    console.print("[bold]Two stores that verify signatures, a Signer, a Catalog and its worker[/]")
+    old, new, other = Key.random(), Key.random(), Key.random()
+    first = Store("first store", folder / "first", [old, new])
+    second = Store("second store", folder / "second", [other])
+    first.objects.mkdir(parents=True)
+    keys = pictures.copy(images, first.objects) if images else pictures.draw(first.objects)
+    shutil.copytree(first.objects, second.objects)
+    stack.enter_context(first)
+    stack.enter_context(second)
+    console.print(f"  {first.origin} has {len(keys)} images and two keys, {second.origin} a copy")
+    deployment = Deployment(
+        folder / "sealmount", free_port(), free_port(), (first.origin, second.origin)
+    )
+    deployment.prepare()
+    pair = stack.enter_context(Pair(deployment))
+    console.print(f"  Signer {deployment.signer} and Catalog {deployment.catalog}, mutual TLS")
+    desk = stack.enter_context(Desk(deployment, PROJECT))
+    return Stage(evidence, pair, desk, first, second, old, new, other, keys)
 
 
 def refusal(call: Callable[[], object]) -> Refusal | None:

@@ -1,0 +1,155 @@
+"""`sealmount up`: what it prints works as it stands, and it leaves nothing running behind."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sealmount.commands.pair import free_port
+from sealmount.commands.processes import Child, Group, within
+
+from tests.needs import ROOT, path_of
+
+pytestmark = pytest.mark.xdist_group("e2e")
+LAST_LINE = "Ctrl-C ends it."
+
+
+class Up:
+    """One `sealmount up`; the same folder and ports each time that it is started."""
+
+    def __init__(self, folder: Path, group: Group) -> None:
+        self.folder = folder / "state"
+        self._log = folder / "up.log"
+        self._group = group
+        ports = [free_port(), free_port()]
+        self._command = [sys.executable, "-m", "sealmount.cli", "up", "--dir", str(self.folder)]
+        self._command += ["--signer-port", str(ports[0]), "--catalog-port", str(ports[1])]
+
+    def start(self) -> Child:
+        child = self._group.start(Child("up", self._command, dict(os.environ), self._log))
+        for _ in within(60, "the pair is up"):
+            self._group.check()
+            if child.said(LAST_LINE):
+                break
+        return child
+
+    @property
+    def printed(self) -> str:
+        return self._log.read_text()
+
+    def again(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self._command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def stop(self, child: Child) -> int | None:
+        return self._group.stop(child)
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    with Group() as group:
+        yield Up(tmp_path, group)
+
+
+def servers(folder: Path) -> list[int]:
+    """The processes whose environment names the folder as the place of their database."""
+    wanted = f"/{folder.name}/".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            settings = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        databases = [s for s in settings if re.match(rb"SEALMOUNT_(SIGNER|CATALOG)_DATABASE=", s)]
+        if any(wanted in s and str(folder.resolve()).encode() in s for s in databases):
+            found.append(int(path.parent.name))
+    return found
+
+
+def commands(printed: str) -> list[str]:
+    """The grpcurl commands as they were printed, continuation lines joined."""
+    joined = re.sub(r"\\\n\s*", " ", printed)
+    return [line for line in joined.splitlines() if line.startswith("grpcurl ")]
+
+
+def run(command: str) -> subprocess.CompletedProcess[str]:
+    grpcurl = path_of("grpcurl")
+    assert grpcurl is not None
+    environment = {**os.environ, "PATH": f"{grpcurl.parent}:{os.environ['PATH']}"}
+    return subprocess.run(
+        command, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_it_ends_cleanly_and_starts_again_with_all_it_had(up: Up) -> None:
+    first = up.start()
+    made = {path: path.read_bytes() for path in up.folder.rglob("*.pem")}
+    assert len(made) == 5
+    assert up.stop(first) == 0
+    assert servers(up.folder) == []
+    second = up.start()
+    assert {path: path.read_bytes() for path in up.folder.rglob("*.pem")} == made
+    assert up.stop(second) == 0
+
+
+def test_nobody_else_can_read_what_it_made(up: Up) -> None:
+    up.start()
+    assert up.folder.stat().st_mode & 0o777 == 0o700
+    private = ["keyring.json", "signer.db", "catalog.db", "audit.jsonl", "credential.json"]
+    for path in (*(up.folder / name for name in private), *up.folder.rglob("*.key")):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_a_second_one_in_the_same_folder_is_refused(up: Up) -> None:
+    first = up.start()
+    second = up.again()
+    assert second.returncode == 1
+    assert "another pair is running" in second.stderr
+    assert first.alive
+
+
+def test_a_dead_server_takes_the_others_with_it_and_leaves_its_last_words(up: Up) -> None:
+    child = up.start()
+    (signer,) = [pid for pid in servers(up.folder) if _is(pid, "signer")]
+    os.kill(signer, signal.SIGKILL)
+    assert child.wait(60) == 1
+    assert "signer ended with exit code -9" in up.printed
+    assert servers(up.folder) == []
+
+
+def _is(pid: int, service: str) -> bool:
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return service.encode() in words
+
+
+@pytest.mark.needs("grpcurl")
+def test_what_it_prints_works_as_it_stands(up: Up) -> None:
+    up.start()
+    secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+    template = up.folder / "credential.json"
+    request = json.loads(template.read_text())
+    request["scope"]["rules"][0]["bucket"] = "example-bucket"
+    request["plain"]["aws_access_key"] = {
+        "access_key_id": "AKIAIOSFODNN7EXAMPLE",
+        "secret_access_key": secret,
+    }
+    template.write_text(json.dumps(request))
+    describe, store, bind, mount, start, shown = commands(up.printed)
+    assert "rpc RotateBinding" in run(describe).stdout
+    results = [
+        run(command.replace("BUCKET", "example-bucket"))
+        for command in (store, bind, mount, start, shown)
+    ]
+    assert [result.returncode for result in results] == [0] * 5, [r.stderr for r in results]
+    stored, bound, mounted = (json.loads(result.stdout) for result in results[:3])
+    assert stored["state"] == "STATE_ENABLED"
+    assert bound["active"]["credential"] == stored["name"]
+    assert mounted["binding"] == bound["name"]
+    assert secret not in "".join(result.stdout + result.stderr for result in results)
+    assert "-d @" in store
