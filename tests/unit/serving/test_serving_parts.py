@@ -2,11 +2,16 @@
 
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
 import grpc
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from sealmount import pki
 
 from serving.channel import service_config
@@ -113,6 +118,35 @@ def test_the_identity_follows_the_clock_and_the_cache_is_bounded(tmp_path: Path)
             identify({"peer_spiffe_id": [b"x"], "x509_pem_cert": [b"%d" % n]})
     assert len(identify._seen) <= 1024
     assert identify(context) == "spiffe://example.org/a"
+
+
+def self_signed(*uris: str) -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(x509.Name([]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=1))
+        .not_valid_after(now + timedelta(minutes=1))
+    )
+    names = [x509.UniformResourceIdentifier(uri) for uri in uris]
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=True)
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def test_a_second_uri_is_seen_here_too() -> None:
+    """Should gRPC one day pass on the first of two SPIFFE IDs, or one beside another URI."""
+    ours = "spiffe://example.org/a"
+    identify = SpiffeIdentifier("example.org", Two.A)
+    context = {"peer_spiffe_id": [ours.encode()], "x509_pem_cert": [self_signed(ours)]}
+    assert identify(context) == ours
+    for uris in ((ours, "spiffe://example.org/b"), (ours, "https://example.org"), ()):
+        with pytest.raises(Fault):
+            identify({**context, "x509_pem_cert": [self_signed(*uris)]})
 
 
 def test_an_authoritys_certificate_is_no_identity(tmp_path: Path) -> None:
