@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -57,19 +57,23 @@ def up(tmp_path: Path) -> Iterator[Up]:
         yield Up(tmp_path, group)
 
 
-def servers(folder: Path) -> list[int]:
-    """The processes whose environment names the folder as the place of their database."""
-    wanted = f"/{folder.name}/".encode()
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
+def servers(up: Child) -> dict[str, int]:
+    """The processes that it started, by what they do. Read from what everybody may read: the
+    Signer makes itself unreadable even to its own user."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            settings = path.read_bytes().split(b"\0")
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            words = stat.with_name("cmdline").read_text().split("\0")
         except OSError:
-            continue
-        databases = [s for s in settings if re.match(rb"SEALMOUNT_(SIGNER|CATALOG)_DATABASE=", s)]
-        if any(wanted in s and str(folder.resolve()).encode() in s for s in databases):
-            found.append(int(path.parent.name))
+            continue  # it has ended meanwhile
+        if parent == up.pid:
+            found[" ".join(words[2:4])] = int(stat.parent.name)
     return found
+
+
+def alive(pids: Iterable[int]) -> list[int]:
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
 def commands(printed: str) -> list[str]:
@@ -91,8 +95,10 @@ def test_it_ends_cleanly_and_starts_again_with_all_it_had(up: Up) -> None:
     first = up.start()
     made = {path: path.read_bytes() for path in up.folder.rglob("*.pem")}
     assert len(made) == 5
+    started = servers(first)
+    assert set(started) == {"signer serve", "catalog serve", "catalog worker"}
     assert up.stop(first) == 0
-    assert servers(up.folder) == []
+    assert alive(started.values()) == []
     second = up.start()
     assert {path: path.read_bytes() for path in up.folder.rglob("*.pem")} == made
     assert up.stop(second) == 0
@@ -116,16 +122,11 @@ def test_a_second_one_in_the_same_folder_is_refused(up: Up) -> None:
 
 def test_a_dead_server_takes_the_others_with_it_and_leaves_its_last_words(up: Up) -> None:
     child = up.start()
-    (signer,) = [pid for pid in servers(up.folder) if _is(pid, "signer")]
-    os.kill(signer, signal.SIGKILL)
+    started = servers(child)
+    os.kill(started["signer serve"], signal.SIGKILL)
     assert child.wait(60) == 1
     assert "signer ended with exit code -9" in up.printed
-    assert servers(up.folder) == []
-
-
-def _is(pid: int, service: str) -> bool:
-    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    return service.encode() in words
+    assert alive(started.values()) == []
 
 
 @pytest.mark.needs("grpcurl")
