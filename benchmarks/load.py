@@ -21,7 +21,7 @@ _UNDER_WAY = {"single": 32, "batch": 4}
 Call = Callable[[], Awaitable[int]]
 
 
-def _single(stub: service_pb2_grpc.SignerServiceAsyncStub, binding: str) -> Call:
+def _single(stub: "service_pb2_grpc.SignerServiceAsyncStub", binding: str) -> Call:
     request = service_pb2.SignObjectUrlRequest(
         binding=binding, object=resources_pb2.ObjectRef(key="photos/2026/000001.jpg")
     )
@@ -33,7 +33,7 @@ def _single(stub: service_pb2_grpc.SignerServiceAsyncStub, binding: str) -> Call
     return call
 
 
-def _batch(stub: service_pb2_grpc.SignerServiceAsyncStub, binding: str) -> Call:
+def _batch(stub: "service_pb2_grpc.SignerServiceAsyncStub", binding: str) -> Call:
     objects = [resources_pb2.ObjectRef(key=f"photos/2026/{n:06}.jpg") for n in range(BATCH)]
     request = service_pb2.BatchSignObjectUrlsRequest(binding=binding, objects=objects)
 
