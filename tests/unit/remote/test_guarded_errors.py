@@ -21,7 +21,7 @@ from tests.unit.remote.servers import (
     always,
     reply,
 )
-from tests.unit.remote.test_guarded_wire import endless, endless_headers, silence
+from tests.unit.remote.test_guarded_wire import drip, endless, endless_headers, half, silence
 
 Kind = StoreErrorKind
 TAIL = f"/{CANARY}.jpg?X-Amz-Credential={CANARY}&X-Amz-Signature={CANARY}"
@@ -171,6 +171,8 @@ async def closed_client() -> StoreError:
         (bad_upload, Kind.BAD_RESPONSE),
         (closed_client, Kind.OTHER),
         (lambda: from_server(silence, seconds=0.5), Kind.TIMEOUT),
+        (lambda: from_server(drip, seconds=0.5), Kind.TIMEOUT),
+        (lambda: from_server(half), Kind.UNREACHABLE),
         (lambda: from_server(endless), Kind.TOO_LARGE),
         (lambda: from_server(endless_headers), Kind.BAD_RESPONSE),
         (lambda: from_server(always(b"nonsense\r\n\r\n")), Kind.BAD_RESPONSE),

@@ -132,6 +132,12 @@ async def endless(_: Seen, writer: asyncio.StreamWriter) -> None:
         await writer.drain()
 
 
+async def half(_: Seen, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+    await writer.drain()
+    writer.close()
+
+
 async def drip(_: Seen, writer: asyncio.StreamWriter) -> None:
     writer.write(reply(200, length=False))
     for _turn in range(200):
@@ -208,11 +214,6 @@ async def test_a_body_that_is_announced_too_large_isn_t_read(client_for: ClientF
 
 
 async def test_a_body_that_breaks_off_is_no_body(client_for: ClientFor) -> None:
-    async def half(_: Seen, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
-        await writer.drain()
-        writer.close()
-
     async with RawServer(half) as server:
         with pytest.raises(StoreError) as caught:
             await client_for(server).fetch("GET", f"{server.origin}/k", max_bytes=1000, seconds=5)

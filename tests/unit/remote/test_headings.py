@@ -215,3 +215,13 @@ def test_a_gap_is_noted_and_a_missing_size_is_no_end() -> None:
             file.seek(offset, whence)
     with pytest.raises(HeaderError):
         file.read()
+
+
+@pytest.mark.parametrize(("length", "most"), [(1, 20_000), (32 * 1024, 8)])
+def test_a_parser_gets_so_many_reads_and_bytes_and_no_more(length: int, most: int) -> None:
+    file = sparse(bytes(BLOCK_BYTES * 8))
+    for _ in range(most):
+        assert file.read(length) == bytes(length)
+    with pytest.raises(HeaderError):
+        file.read(length)
+    assert file.missing is None
