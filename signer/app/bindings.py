@@ -102,7 +102,7 @@ class Bindings:
             revision = new_revision(binding, 1, credential, new.location, 1, now)
             await change.put_binding(binding)
             await change.put_revision(revision)
-        await self._state.refresh()
+        await self._state.changed()
         return BoundRevision(binding, revision)
 
     async def get(self, ref: Ref) -> BoundRevision:
@@ -120,7 +120,7 @@ class Bindings:
     async def revisions(self, ref: Ref, page: PageRequest) -> tuple[Binding, Page[Revision]]:
         """Newest first. RESOURCE_NOT_FOUND, PAGE_TOKEN_INVALID."""
         binding = (await self.get(ref)).binding
-        before = int(page.cursor() or binding.active + 1)
+        before = page.number() or binding.active + 1
         rows = await self._desk.ledger.revisions(binding.uid, before, page.limit() + 1)
         return binding, page.page(rows, lambda row: str(row.number))
 
@@ -139,7 +139,7 @@ class Bindings:
             now = self._desk.clock.now()
             await change.put_revision(self._joiner.superseded(bound, now))
             await change.put_binding(replace(bound.binding, update_time=now, delete_time=now))
-        await self._state.refresh()
+        await self._state.changed()
         await self._desk.wait_out()
 
     async def hold(self, actor: Actor, ref: Ref, holder: str) -> BoundRevision:
@@ -189,7 +189,7 @@ class Bindings:
         return await self._settled(rolled)
 
     async def _settled(self, bound: BoundRevision) -> BoundRevision:
-        await self._state.refresh()
+        await self._state.changed()
         await self._desk.wait_out()
         return bound
 
@@ -211,7 +211,7 @@ class Bindings:
             now = self._desk.clock.now()
             changed = replace(bound.binding, holders=tuple(sorted(holders)), update_time=now)
             await change.put_binding(changed)
-        await self._state.refresh()
+        await self._state.changed()
         return replace(bound, binding=changed)
 
 

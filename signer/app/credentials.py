@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from serving.faults import Fault, FieldViolation
 from serving.names import not_found
@@ -86,7 +86,7 @@ class Credentials:
                 await change.put_credential(credential)
                 if request:
                     await change.remember(request, credential.name, now)
-        await self._state.refresh()
+        await self._state.changed()
         return await self.describe(Ref(new.project, new.credential_id))
 
     async def describe(self, ref: Ref) -> CredentialView:
@@ -140,14 +140,23 @@ class Credentials:
             await change.put_credential(
                 replace(found, state=state, update_time=self._desk.clock.now())
             )
-        await self._state.refresh()
+        await self._state.changed()
         return True
 
     async def _view(self, credential: Credential) -> CredentialView:
         users = await self._desk.ledger.users(credential.uid)
-        drain = None if users else await self._desk.ledger.last_drain(credential.uid)
+        drain = None
+        if credential.state is not CredentialState.ENABLED or not users:
+            drains = [await self._desk.ledger.last_drain(credential.uid)]
+            drains += [self._last_end(credential, user) for user in users]
+            drain = max((end for end in drains if end is not None), default=None)
         names = tuple(user.binding.name for user in users[:MAX_NAMES_SHOWN])
         return CredentialView(credential, names, drain)
+
+    def _last_end(self, credential: Credential, user: BoundRevision) -> datetime:
+        """Until when URLs may work that the binding got before the credential was disabled."""
+        bound = timedelta(seconds=self._desk.staleness)
+        return credential.update_time + bound + user.binding.max_url_lifetime
 
     def _check(self, new: NewCredential) -> Kind:
         found = list(scope_violations(new.scope, self._desk.insecure_origins))

@@ -7,7 +7,7 @@ from serving.faults import Fault, FieldViolation
 from serving.names import not_found
 from signer.app.compiler import may_use
 from signer.app.context import Desk
-from signer.domain.bindings import Binding, BoundRevision, Revision, RevisionState
+from signer.domain.bindings import Binding, BindingClass, BoundRevision, Revision, RevisionState
 from signer.domain.credentials import Credential, CredentialState
 from signer.domain.location import Location
 from signer.domain.names import Ref
@@ -64,6 +64,12 @@ class Joiner:
     async def usable(
         self, change: LedgerChange, ref: Ref, binding: Binding, location: Location
     ) -> Credential:
+        if (
+            binding.binding_class is BindingClass.MANAGED
+            and location.prefix != binding.project + "/"
+        ):
+            text = "A MANAGED binding lives below the prefix '{project}/'."
+            raise invalid([FieldViolation("location.prefix", text)])
         credential = await change.credential(ref.project, ref.id)
         consumers = credential.scope.consumer_projects if credential else frozenset[str]()
         if credential is None or not may_use(

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -12,7 +13,10 @@ from signer.domain.reasons import Reason
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
+_MAX_DIGITS = 9
 _CHECK = 8
+# Ids and revision numbers. The check isn't secret, so a cursor may be anybody's invention.
+_CURSOR = re.compile(r"[a-z0-9-]{1,63}")
 
 T = TypeVar("T")
 
@@ -48,9 +52,16 @@ class PageRequest:
             check, cursor = raw[:_CHECK], raw[_CHECK:].decode()
         except (binascii.Error, UnicodeError, ValueError):
             raise _invalid() from None
-        if check != self._check(cursor) or not cursor:
+        if check != self._check(cursor) or not _CURSOR.fullmatch(cursor):
             raise _invalid()
         return cursor
+
+    def number(self) -> int | None:
+        """The cursor as a number, None at the beginning. PAGE_TOKEN_INVALID."""
+        cursor = self.cursor()
+        if cursor and not (cursor.isdigit() and len(cursor) <= _MAX_DIGITS):
+            raise _invalid()
+        return int(cursor) if cursor else None
 
     def page(self, items: Sequence[T], cursor: Callable[[T], str]) -> Page[T]:
         """Cuts ``items``, read with one more than :meth:`limit`, to a page."""

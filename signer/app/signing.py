@@ -152,7 +152,7 @@ class Signing:
             raise Fault(
                 Reason.CREDENTIAL_EXPIRED,
                 "The credential ends before the URL would.",
-                {"credential": view.credential.name, "expire_time": end.isoformat()},
+                {"credential": view.credential.name, "expire_time": f"{end:%Y-%m-%dT%H:%M:%SZ}"},
             )
         # The store ends the URL with the credential, so that is the true end of it.
         return replace(times, not_after=end, refresh_after=min(times.refresh_after, end))

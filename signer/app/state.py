@@ -6,7 +6,7 @@ is refused, so that a change which waits for the bound to pass has reached every
 """
 
 import asyncio
-import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from signer.domain.ports import Clock, StateChange, StateSource
 from signer.domain.reasons import Reason
 
 POLL_SECONDS = 0.25
+_LOGGER = logging.getLogger("signer.state")
 _STALE = "The state couldn't be confirmed within the staleness bound; try again."
 # Faults that an operator must look into: what was loaded is no longer served, either.
 _LATCHING = (Reason.STATE_TAMPERED, Reason.STATE_ROLLED_BACK)
@@ -73,15 +74,32 @@ class SigningState:
         return self._clock.monotonic() - self._confirmed_at
 
     def refusal(self) -> Fault | None:
-        """Why nothing at all may be served, or None."""
-        return self._broken
+        """Why nothing at all may be served, or None.
+
+        A new one each time: an exception that is raised again and again keeps every frame it
+        passed through, with the requests in them.
+        """
+        broken = self._broken
+        return None if broken is None else Fault(broken.reason, broken.message)
 
     async def run(self) -> None:
         """Polls for ever. A database that is away is no reason to stop: signing does, by age."""
         while True:
-            with contextlib.suppress(Fault, TimeoutError):
-                await asyncio.wait_for(self.refresh(), timeout=max(self._staleness, 5.0))
+            await self._refresh_quietly(max(self._staleness, 5.0))
             await self._clock.sleep(POLL_SECONDS)
+
+    async def changed(self) -> None:
+        """After a change of our own. Its answer doesn't hang on this: a state that can't be
+        confirmed isn't signed with."""
+        await self._refresh_quietly(self._staleness)
+
+    async def _refresh_quietly(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self.refresh(), timeout=seconds)
+        except (Fault, TimeoutError):
+            return
+        except Exception:
+            _LOGGER.exception("the state can't be read")
 
     async def refresh(self) -> None:
         """Asks the database now. A question asked after this call began is what is awaited."""
@@ -99,8 +117,8 @@ class SigningState:
             change = await self._source.poll()
         except Fault as fault:
             if fault.reason in _LATCHING and self._broken is None:
-                self._broken = fault
-                await self._refused(fault)
+                self._broken = Fault(fault.reason, fault.message)
+                await self._refused(self._broken)
             raise
         if change is not None:
             self._apply(change)
@@ -146,8 +164,9 @@ class SigningState:
 
     def check_fresh(self, confirmed_at: float) -> None:
         """STATE_STALE when a state confirmed then may no longer be signed with."""
-        if self._broken is not None:
-            raise self._broken
+        broken = self.refusal()
+        if broken is not None:
+            raise broken
         if self._clock.monotonic() - confirmed_at > self._staleness:
             raise Fault(Reason.STATE_STALE, _STALE)
 
