@@ -63,8 +63,11 @@ class Queries:
         return await self._with_active(query.order_by(_b.project, _b.binding_id))
 
     async def last_drain(self, credential_uid: str) -> datetime | None:
-        query = sa.select(sa.func.max(_r.drain_time)).where(_r.credential_uid == credential_uid)
-        return moment((await self._conn.execute(query)).scalar())
+        query = sa.select(tables.revisions).where(
+            _r.credential_uid == credential_uid, _r.drain_time.is_not(None)
+        )
+        rows = await self.rows(tables.revisions, query)
+        return moment(max((row["drain_time"] for row in rows), default=None))
 
     async def credentials(self, project: str, after: str, limit: int) -> list[Credential]:
         query = (

@@ -36,13 +36,13 @@ class SqlStateSource:
     async def poll(self) -> StateChange | None:
         async with self._database.read() as conn:
             state = await Queries(conn, self._guard).state()
-        if state.generation < max(self._seen, self._least):
-            raise Fault(Reason.STATE_ROLLED_BACK, "The database is older than what was seen of it.")
+        self._check_age(state)
         if state.generation == self._seen:
             if state.digest != self._digest:
                 raise tampered()
             return None
         async with self._snapshot() as (conn, state):
+            self._check_age(state)
             changed = await self._rows(conn, self._seen)
             if self._apply(changed) == state.digest:
                 return self._result(state, changed, full=self._seen < 0)
@@ -53,6 +53,10 @@ class SqlStateSource:
                 self._forget()
                 raise tampered()
             return self._result(state, everything, full=True)
+
+    def _check_age(self, state: StateRow) -> None:
+        if state.generation < max(self._seen, self._least):
+            raise Fault(Reason.STATE_ROLLED_BACK, "The database is older than what was seen of it.")
 
     def _forget(self) -> None:
         """Begins anew, but never with an older generation than was seen."""
