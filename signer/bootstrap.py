@@ -78,9 +78,9 @@ async def open_integrity(
         if await founding.found(triple, guard, micros(clock.now()) or 0):
             return integrity
         stored = await founding.root()
-    if stored is None or await founding.deployment() != deployment:
-        raise KekRefused("the database belongs to another deployment")
-    key_id, ref, blob = stored
+    if stored is None:
+        raise KekRefused("the database has state but no keys to it")
+    key_id, ref, blob = stored  # wrapped for one deployment: another one can't open it
     return await open_root(keks, deployment, StoredRoot(key_id, WrappedKey(ref, blob)))
 
 
@@ -96,6 +96,7 @@ class Signer:
         self._use_cases: UseCases | None = None
         self._state: SigningState | None = None
         self._audit: ChainedAuditLog | None = None
+        self._sink: FileSink | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def use_cases(self) -> UseCases:
@@ -131,8 +132,7 @@ class Signer:
         )
         vault = EnvelopeVault(self._keks, self._config.deployment)
         self._state = state
-        with contextlib.suppress(Fault):
-            await state.refresh()  # what it refuses for is what the Signer then refuses for
+        await state.changed()  # what this refuses for is what the Signer then refuses for
         self._use_cases = UseCases(
             desk,
             Credentials(desk, state, vault, self._kinds),
@@ -143,9 +143,11 @@ class Signer:
     async def _open_audit(
         self, integrity: Integrity, last: dict[str, Any] | None, generation: int
     ) -> ChainedAuditLog:
+        if self._sink is not None and self._sink.hangs():
+            raise Fault(Reason.AUDIT_UNAVAILABLE, "The audit log hangs since the last attempt.")
         writer = str(uuid.uuid4())
         now = self._clock.now()
-        sink = FileSink(
+        sink = self._sink = FileSink(
             self._config.audit_file,
             Chain(writer, integrity.audit_mac),
             durable=self._config.audit_durable,
@@ -176,6 +178,9 @@ class Signer:
             except (KekUnavailable, KekRefused, Fault, OSError) as error:
                 why = str(error.reason) if isinstance(error, Fault) else type(error).__name__
                 _LOGGER.warning("still sealed", extra={"fields": {"why": why}})
+                await self._clock.sleep(_RETRY_SECONDS)
+            except Exception:
+                _LOGGER.exception("still sealed, for a reason that nobody thought of")
                 await self._clock.sleep(_RETRY_SECONDS)
         assert self._state is not None  # noqa: S101 - unseal sets both
         _LOGGER.info("unsealed", extra={"fields": {"generation": self._state.generation}})

@@ -51,6 +51,10 @@ class FileSink:
         self._queue.put(None)
         self._thread.join(timeout)
 
+    def hangs(self) -> bool:
+        """Whether the writer's thread is still there, after :meth:`close` gave up on it."""
+        return self._thread.is_alive()
+
     def _run(self) -> None:
         while (group := self._group()) is not None:
             written = not self._broken and self._write([fields for fields, _ in group])
@@ -83,7 +87,7 @@ class FileSink:
                 data = data[os.write(self._file, data) :]
             if self._durable:
                 os.fsync(self._file)
-        except OSError:
+        except (OSError, TypeError, ValueError):  # the latter two: no record that JSON can hold
             self._chain.previous, self._chain.sequence = before
             self._cut_back(size)
             return False

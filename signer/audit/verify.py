@@ -44,9 +44,14 @@ def read(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
-    except ValueError:
+        canonical(record)  # what a hostile line may hold and no code can be computed over
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def last_record(path: Path) -> tuple[dict[str, Any] | None, int]:
@@ -62,7 +67,7 @@ def last_record(path: Path) -> tuple[dict[str, Any] | None, int]:
                 record = _parse(line)
                 if record is not None:
                     last = {name: record.get(name) for name in ("writer", "seq", "mac")}
-                    generation = max(generation, int(record.get("gen") or 0))
+                    generation = max(generation, _number(record.get("gen")))
     return last, generation
 
 
@@ -78,7 +83,7 @@ def verify(path: Path, mac: Mac, anchors: Mapping[str, bytes]) -> Report:
         if record is not None:
             ends[str(record.get("writer"))] = record
             report.last = record
-            report.generation = max(report.generation, int(record.get("gen") or 0))
+            report.generation = max(report.generation, _number(record.get("gen")))
     report.chains = len(ends)
     report.open_ends = sum(1 for record in ends.values() if record.get("step") != STOP)
     return report
@@ -111,4 +116,5 @@ def _check(
 
 
 def _follows(record: dict[str, Any], before: dict[str, Any]) -> bool:
-    return record.get("prev") == before.get("mac") and record.get("seq") == before.get("seq", 0) + 1
+    following = _number(before.get("seq")) + 1
+    return record.get("prev") == before.get("mac") and record.get("seq") == following

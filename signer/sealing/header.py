@@ -12,11 +12,13 @@ from typing import Any
 from signer.domain.credentials import Credential
 
 VERSION = 1
+# A later version may hold restrictions that this one doesn't know: those stay shut.
+READABLE = range(1, VERSION + 1)
 
 
 def header_of(deployment: str, credential: Credential) -> bytes:
     """The header to seal a new credential under."""
-    return canonical(_fields(deployment, credential))
+    return canonical({"v": VERSION, **_fields(deployment, credential)})
 
 
 def matches(header: bytes, deployment: str, credential: Credential) -> bool:
@@ -28,7 +30,7 @@ def matches(header: bytes, deployment: str, credential: Credential) -> bool:
         sealed = json.loads(header)
     except ValueError:
         return False
-    if not isinstance(sealed, dict):
+    if not isinstance(sealed, dict) or sealed.get("v") not in READABLE:
         return False
     return all(sealed.get(name) == value for name, value in _fields(deployment, credential).items())
 
@@ -36,7 +38,6 @@ def matches(header: bytes, deployment: str, credential: Credential) -> bool:
 def _fields(deployment: str, credential: Credential) -> dict[str, Any]:
     expire = credential.expire_time
     return {
-        "v": VERSION,
         "deployment": deployment,
         "project": credential.project,
         "credential": credential.credential_id,

@@ -26,6 +26,8 @@ _NONCE = 12
 _TAG = 16
 _KEY_BYTES = 32
 _MAX_FILE = 64 * 1024
+# Without waiting for whoever writes, should it be a pipe.
+_READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _KEY_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
@@ -105,7 +107,7 @@ def _write(path: Path, current: str, keys: dict[str, bytes | bytearray], flags: 
 
 def _read(path: Path) -> tuple[str, dict[str, bytearray]]:
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        handle = os.open(path, _READING)
         with os.fdopen(handle, "rb") as file:
             _check_file(os.fstat(file.fileno()))
             return _parse(file.read(_MAX_FILE + 1))
@@ -127,11 +129,11 @@ def _parse(text: bytes) -> tuple[str, dict[str, bytearray]]:
         keys = {
             name: bytearray(base64.b64decode(key, validate=True)) for name, key in encoded.items()
         }
-        version = content["version"]
-    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
+        known = content["version"] == 1 and current in keys
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
         raise KekUnavailable("the keyring file isn't one") from None
     names = all(_KEY_ID.fullmatch(name) for name in keys)
     sizes = all(len(key) == _KEY_BYTES for key in keys.values())
-    if version != 1 or current not in keys or not names or not sizes:
+    if not (known and names and sizes):
         raise KekUnavailable("the keyring file isn't one")
     return current, keys
