@@ -54,7 +54,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The request is larger than the server takes.
 
     Example:
-        {"reason": "REQUEST_TOO_LARGE", "metadata": {"limit_bytes": "4194304"}}
+        {"reason": "REQUEST_TOO_LARGE", "metadata": {"max_bytes": "4194304"}}
     """
     ERROR_REASON_IDENTITY_MISSING: _ErrorReason.ValueType  # 6
     """The client certificate doesn't name exactly one SPIFFE ID of the trust domain, or has
@@ -67,8 +67,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The caller has a role in the project, but none that allows this RPC.
 
     Example:
-        {"reason": "ROLE_MISSING", "metadata": {"method":
-        "sealmount.catalog.v1.CatalogService/DeleteBucket"}}
+        {"reason": "ROLE_MISSING", "metadata": {"rpc":
+        "/sealmount.catalog.v1.CatalogService/DeleteBucket"}}
     """
     ERROR_REASON_RESOURCE_NOT_FOUND: _ErrorReason.ValueType  # 8
     """The resource doesn't exist, or the caller has no role in its project: the two look alike.
@@ -247,7 +247,7 @@ ERROR_REASON_REQUEST_TOO_LARGE: ErrorReason.ValueType  # 5
 """The request is larger than the server takes.
 
 Example:
-    {"reason": "REQUEST_TOO_LARGE", "metadata": {"limit_bytes": "4194304"}}
+    {"reason": "REQUEST_TOO_LARGE", "metadata": {"max_bytes": "4194304"}}
 """
 ERROR_REASON_IDENTITY_MISSING: ErrorReason.ValueType  # 6
 """The client certificate doesn't name exactly one SPIFFE ID of the trust domain, or has
@@ -260,8 +260,8 @@ ERROR_REASON_ROLE_MISSING: ErrorReason.ValueType  # 7
 """The caller has a role in the project, but none that allows this RPC.
 
 Example:
-    {"reason": "ROLE_MISSING", "metadata": {"method":
-    "sealmount.catalog.v1.CatalogService/DeleteBucket"}}
+    {"reason": "ROLE_MISSING", "metadata": {"rpc":
+    "/sealmount.catalog.v1.CatalogService/DeleteBucket"}}
 """
 ERROR_REASON_RESOURCE_NOT_FOUND: ErrorReason.ValueType  # 8
 """The resource doesn't exist, or the caller has no role in its project: the two look alike.

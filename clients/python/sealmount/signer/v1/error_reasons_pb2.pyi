@@ -54,7 +54,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The request is larger than the server takes.
 
     Example:
-        {"reason": "REQUEST_TOO_LARGE", "metadata": {"limit_bytes": "4194304"}}
+        {"reason": "REQUEST_TOO_LARGE", "metadata": {"max_bytes": "4194304"}}
     """
     ERROR_REASON_IDENTITY_MISSING: _ErrorReason.ValueType  # 6
     """The client certificate doesn't name exactly one SPIFFE ID of the trust domain, or has
@@ -67,14 +67,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The caller has a role in the project, but none that allows this RPC.
 
     Example:
-        {"reason": "ROLE_MISSING", "metadata": {"method":
-        "sealmount.signer.v1.SignerService/RotateBinding"}}
+        {"reason": "ROLE_MISSING", "metadata": {"rpc":
+        "/sealmount.signer.v1.SignerService/RotateBinding"}}
     """
     ERROR_REASON_RESOURCE_NOT_FOUND: _ErrorReason.ValueType  # 8
     """The resource doesn't exist, or the caller has no role in its project: the two look alike.
 
     Example:
-        {"reason": "RESOURCE_NOT_FOUND", "metadata": {}}
+        {"reason": "RESOURCE_NOT_FOUND", "metadata": {"resource":
+        "projects/acme/bindings/photos"}}
     """
     ERROR_REASON_CREDENTIAL_ALREADY_EXISTS: _ErrorReason.ValueType  # 9
     """The credential's name is taken, possibly by a destroyed one. Choose another.
@@ -109,7 +110,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
     Example:
         {"reason": "CREDENTIAL_IN_USE", "metadata": {"bindings":
-        "projects/acme/bindings/photos"}}
+        "projects/acme/bindings/photos", "count": "1"}}
     """
     ERROR_REASON_CREDENTIAL_UNREADABLE: _ErrorReason.ValueType  # 14
     """The stored ciphertext can't be opened: it was damaged, or its key-encryption key is gone.
@@ -136,7 +137,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Resources live on the binding. Delete them first.
 
     Example:
-        {"reason": "BINDING_HELD", "metadata": {"holders": "projects/acme/buckets/photos"}}
+        {"reason": "BINDING_HELD", "metadata": {"holders": "projects/acme/buckets/photos",
+        "count": "1"}}
     """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 18
     """The resource was changed since its etag was read. Read it again and decide anew.
@@ -269,7 +271,7 @@ ERROR_REASON_REQUEST_TOO_LARGE: ErrorReason.ValueType  # 5
 """The request is larger than the server takes.
 
 Example:
-    {"reason": "REQUEST_TOO_LARGE", "metadata": {"limit_bytes": "4194304"}}
+    {"reason": "REQUEST_TOO_LARGE", "metadata": {"max_bytes": "4194304"}}
 """
 ERROR_REASON_IDENTITY_MISSING: ErrorReason.ValueType  # 6
 """The client certificate doesn't name exactly one SPIFFE ID of the trust domain, or has
@@ -282,14 +284,15 @@ ERROR_REASON_ROLE_MISSING: ErrorReason.ValueType  # 7
 """The caller has a role in the project, but none that allows this RPC.
 
 Example:
-    {"reason": "ROLE_MISSING", "metadata": {"method":
-    "sealmount.signer.v1.SignerService/RotateBinding"}}
+    {"reason": "ROLE_MISSING", "metadata": {"rpc":
+    "/sealmount.signer.v1.SignerService/RotateBinding"}}
 """
 ERROR_REASON_RESOURCE_NOT_FOUND: ErrorReason.ValueType  # 8
 """The resource doesn't exist, or the caller has no role in its project: the two look alike.
 
 Example:
-    {"reason": "RESOURCE_NOT_FOUND", "metadata": {}}
+    {"reason": "RESOURCE_NOT_FOUND", "metadata": {"resource":
+    "projects/acme/bindings/photos"}}
 """
 ERROR_REASON_CREDENTIAL_ALREADY_EXISTS: ErrorReason.ValueType  # 9
 """The credential's name is taken, possibly by a destroyed one. Choose another.
@@ -324,7 +327,7 @@ ERROR_REASON_CREDENTIAL_IN_USE: ErrorReason.ValueType  # 13
 
 Example:
     {"reason": "CREDENTIAL_IN_USE", "metadata": {"bindings":
-    "projects/acme/bindings/photos"}}
+    "projects/acme/bindings/photos", "count": "1"}}
 """
 ERROR_REASON_CREDENTIAL_UNREADABLE: ErrorReason.ValueType  # 14
 """The stored ciphertext can't be opened: it was damaged, or its key-encryption key is gone.
@@ -351,7 +354,8 @@ ERROR_REASON_BINDING_HELD: ErrorReason.ValueType  # 17
 """Resources live on the binding. Delete them first.
 
 Example:
-    {"reason": "BINDING_HELD", "metadata": {"holders": "projects/acme/buckets/photos"}}
+    {"reason": "BINDING_HELD", "metadata": {"holders": "projects/acme/buckets/photos",
+    "count": "1"}}
 """
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 18
 """The resource was changed since its etag was read. Read it again and decide anew.

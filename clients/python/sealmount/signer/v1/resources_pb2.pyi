@@ -121,7 +121,8 @@ class Credential(_message.Message):
     @_builtins.property
     def drain_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. Until when URLs signed with it may still work at the store, as far as it is no
-        longer signed with: the latest over all bindings. Absent while a binding signs with it.
+        longer signed with: the latest over all bindings. Absent while a binding signs with it; a
+        disabled credential is signed with by none.
         """
 
     def __init__(
