@@ -144,7 +144,8 @@ class RpcLog:
     """The gate's ``observe``: one line per RPC on the logger ``{service}.rpc``.
 
     INFO for what was answered, DEBUG for the quiet ones (health), ERROR with the scrubbed exception
-    for what went wrong inside. The request stands in the line at DEBUG only, redacted.
+    for what went wrong inside. The request stands in the line at DEBUG only, redacted,
+    and only of a call that was answered.
     """
 
     def __init__(self, service: str) -> None:
@@ -169,7 +170,9 @@ class RpcLog:
         if record.error is not None:
             fields["error_id"] = record.error_id
             fields.update(describe(record.error))
-        if record.request is not None and logger.isEnabledFor(logging.DEBUG):
+        # A refused request may have a secret where a name belongs.
+        answered = record.code == "OK" and record.request is not None
+        if answered and logger.isEnabledFor(logging.DEBUG):
             fields["request"] = _printable(record.request)
         line = logging.LogRecord(logger.name, level, "", 0, "rpc", None, None)
         line.fields = fields
