@@ -95,6 +95,12 @@ def from_signer(fault: Fault) -> JobStopped:
     return JobStopped(OperationFault(fault.reason, fault.message, domain, fault.metadata))
 
 
+def cancelled() -> OperationFault:
+    return OperationFault(
+        Reason.OPERATION_CANCELLED, "The operation was cancelled. What it had done by then stays."
+    )
+
+
 def bucket_deleted() -> OperationFault:
     return OperationFault(
         Reason.BUCKET_DELETED, "The bucket was unmounted while the operation ran."

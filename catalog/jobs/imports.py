@@ -19,7 +19,7 @@ from catalog.domain.model import Health, HealthState, ImportCounts, OperationSta
 from catalog.domain.ports import PageCounts, SourceKind
 from catalog.jobs.attempts import CountedSteps
 from catalog.jobs.clock import now
-from catalog.jobs.faults import JobStopped
+from catalog.jobs.faults import JobStopped, bucket_deleted, cancelled
 from catalog.jobs.listing import PAGE_KEYS, Batch, ListingOf, ListingReader, Position
 from catalog.jobs.probing import Pace, Probed, ProbeOf, probe_batch
 from catalog.jobs.steps import no_preparation
@@ -231,15 +231,23 @@ class ImportRun:
         return {"phase": END}
 
     async def _end(self, conn: AsyncConnection, stopped: JobStopped) -> State:
-        """Without a fault it was cancelled, unless its bucket's unmounting has ended it already."""
-        state = OperationState.CANCELLED if stopped.fault is None else OperationState.FAILED
-        ended = await records.finish(
-            conn, self._project, self._operation_id, state, stopped.fault, now()
-        )
-        if ended and stopped.fault is not None and stopped.health is not None:
-            health = Health(stopped.health, stopped.fault.reason, now())
+        """With the job's fault; without one it was cancelled, or its bucket unmounted."""
+        state, fault = OperationState.FAILED, stopped.fault
+        if fault is None and await self._unmounted(conn):
+            fault = bucket_deleted()
+        elif fault is None:
+            state, fault = OperationState.CANCELLED, cancelled()
+        ended = await records.finish(conn, self._project, self._operation_id, state, fault, now())
+        if ended and stopped.health is not None:
+            health = Health(stopped.health, fault.reason, now())
             await records.set_health(conn, self._bucket_uid, health)
         return {"phase": END}
+
+    async def _unmounted(self, conn: AsyncConnection) -> bool:
+        job = await records.load_import(conn, self._project, self._operation_id)
+        if job is not None and not job.binding:
+            return True
+        return await records.tombstone(conn, self._bucket_uid) is not None
 
     def _hand_on(self, state: State) -> Any:
         rest = {**state, "segment": state["segment"] + 1}

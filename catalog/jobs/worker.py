@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from dbos import DBOS
@@ -33,6 +34,7 @@ from catalog.remote.guarded import StoreHttp
 from serving.database import create_engine
 
 _logger = logging.getLogger("sealmount.jobs")
+_THREADS = 4
 READY = "sealmount catalog worker ready"
 
 
@@ -128,6 +130,8 @@ async def _launched(config: WorkerConfig, name: str, runner: Runner) -> AsyncIte
         yield
     finally:
         await runner.drain()
+        # DBOS made its own executor this loop's default, and takes it along when it goes.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
         await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
 
 
