@@ -9,6 +9,9 @@ from typing import Any, Protocol
 from catalog.domain.model import ImportCounts, InfoState, Operation, SourceState
 from catalog.domain.reasons import Reason
 
+SIGNER_DOMAIN = "signer.sealmount.dev"
+"""``ErrorInfo.domain`` of the Signer's reasons."""
+
 
 @dataclass(frozen=True, slots=True)
 class ViewOptions:

@@ -45,6 +45,10 @@ class BucketStore(Protocol):
         """Whether a mounted bucket of this name lives on this binding."""
         ...
 
+    async def has_tombstone(self, tx: Tx, project: str, bucket_id: str, binding: str) -> bool:
+        """Whether an unmounted bucket of this name and binding isn't purged yet."""
+        ...
+
     async def set_health(self, tx: Tx, bucket_uid: str, health: Health) -> None: ...
 
 

@@ -80,6 +80,17 @@ class BucketTable:
         )
         return (await tx.execute(statement)).first() is not None
 
+    async def has_tombstone(
+        self, tx: AsyncConnection, project: str, bucket_id: str, binding: str
+    ) -> bool:
+        statement = (
+            sa.select(sa.literal(1))
+            .where(buckets.c.project == project, buckets.c.bucket_id == bucket_id, ~_LIVE)
+            .where(buckets.c.binding == binding)
+            .limit(1)
+        )
+        return (await tx.execute(statement)).first() is not None
+
     async def set_health(self, tx: AsyncConnection, bucket_uid: str, health: Health) -> None:
         await tx.execute(
             sa.update(buckets)
