@@ -48,7 +48,7 @@ def load(environment: Mapping[str, str]) -> Config:
         deployment=settings.text("DEPLOYMENT", "default"),
         insecure_origins=settings.items("INSECURE_ORIGINS"),
         reflection=settings.flag("REFLECTION", default=False),
-        staleness=settings.seconds("STALENESS_SECONDS", 1.0, 0.5, 60.0),
+        staleness=settings.seconds("STALENESS_SECONDS", 1.0, 0.5, 5.0),
         log_level=settings.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
     )
     settings.check()
