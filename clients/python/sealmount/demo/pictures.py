@@ -38,6 +38,16 @@ _NAMES = (
 )
 _SIZES = ((640, 480), (480, 640), (800, 450), (512, 512), (300, 900), (1200, 400))
 _EXIF_ORIENTATION = 0x0112
+# What undoes the turn that each orientation asks for (Exif 2.32, tag Orientation).
+_UNTURNED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
 
 
 def draw(folder: Path) -> list[str]:
@@ -74,9 +84,14 @@ def _colour(step: int, saturation: float, value: float) -> tuple[int, int, int]:
 def _save(picture: Image.Image, path: Path, number: int) -> None:
     match path.suffix.lower():
         case ".jpg":
+            orientation = number % 8 + 1
             exif = Image.Exif()
-            exif[_EXIF_ORIENTATION] = number % 8 + 1
-            picture.save(path, "JPEG", quality=88, exif=exif)
+            exif[_EXIF_ORIENTATION] = orientation
+            # As a camera does: the pixels lie as they were read, and the header says how to turn
+            # them. Shown rightly, every arrow points up.
+            turn = _UNTURNED.get(orientation)
+            lying = picture if turn is None else picture.transpose(turn)
+            lying.save(path, "JPEG", quality=88, exif=exif)
         case ".png":
             picture.convert("RGBA").save(path, "PNG")
         case ".gif":
