@@ -55,9 +55,9 @@ class ImportRun:
     async def run(self, state: State) -> State:
         """Steps until the job has ended, or was handed on to a workflow of its own."""
         for _ in range(self._tools.settings.steps_per_workflow):
+            state = {"segment": state["segment"], **await self._step(state)}
             if state["phase"] == END:
                 return state
-            state = {"segment": state["segment"], **await self._step(state)}
         return await self._steps.run("continue", self._hand_on(state), no_preparation)
 
     async def _step(self, state: State) -> State:

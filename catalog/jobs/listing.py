@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from catalog.app.keys import is_signable, is_storable
+from catalog.app.keys import MAX_KEY_BYTES, is_signable, is_storable
 from catalog.domain.ports import ListedEntry, Signer
 from catalog.jobs.faults import JobStopped, from_store
 from catalog.jobs.retry import RetryPolicy, asking_signer, asking_store
@@ -184,14 +184,23 @@ class ListingReader:
 def _relative(page: ListingPage, location_prefix: str) -> list[ListedEntry]:
     """The page's objects under their keys here. Folder markers, which end in "/", aren't images."""
     cut = len(location_prefix)
+    plain = _all_plain([entry.key for entry in page.entries])
     return [
         ListedEntry(
-            entry.key[cut:],
-            entry.size,
-            entry.etag,
-            entry.last_modified,
-            is_signable(entry.key[cut:], location_prefix),
+            key[cut:], size, etag, modified, plain or is_signable(key[cut:], location_prefix)
         )
-        for entry in page.entries
-        if not entry.key.endswith("/") and is_storable(entry.key)
+        for key, size, etag, modified, _ in page.entries
+        if not key.endswith("/") and (plain or is_storable(key))
     ]
+
+
+def _all_plain(keys: list[str]) -> bool:
+    """Whether one look at all keys together shows that each is signable: it nearly always does."""
+    together = f"/{'/'.join(keys)}/"
+    return (
+        together.isascii()
+        and together.isprintable()
+        and "/./" not in together
+        and "/../" not in together
+        and max(map(len, keys), default=0) <= MAX_KEY_BYTES
+    )

@@ -6,6 +6,7 @@ without ending the job: cancellation while the worker drains.
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -70,7 +71,8 @@ class Runner:
                         conn, project, operation_id, OperationState.FAILED, internal(), now()
                     )
 
-            return await self._execute({"operation": operation_id}, job, broke)
+            fields = {"project": project, "operation": operation_id}
+            return await self._execute(fields, job, broke)
 
         return imports
 
@@ -94,6 +96,7 @@ class Runner:
         broke: Callable[[], Awaitable[None]],
     ) -> State:
         workflow_id = DBOS.workflow_id or ""
+        began = time.monotonic()
         async with self._tracked(workflow_id):
             attempt = Attempt(self._tools.engine, workflow_id)
             if await attempt.begin() > self._tools.settings.attempts:
@@ -107,6 +110,8 @@ class Runner:
                     _logger.error("a job broke", extra={"fields": about})  # noqa: TRY400
                     await broke()
             await attempt.end()
+        took = {"workflow": workflow_id, "seconds": round(time.monotonic() - began, 3)}
+        _logger.info("a job ended, or was handed on", extra={"fields": {**fields, **took}})
         return {}
 
     @asynccontextmanager

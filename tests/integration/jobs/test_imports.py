@@ -188,3 +188,31 @@ async def test_a_store_that_fails_for_good_is_named_in_the_fault(
         bucket = await BucketTable().get(tx, PROJECT, house.bucket.bucket_id)
     assert bucket is not None
     assert (bucket.health.state, bucket.health.reason) == (health, reason)
+
+
+async def test_a_store_that_isnt_there_and_one_that_may_not_be_asked(house: House) -> None:
+    async with SyntheticStore(some_keys(10)) as store:
+        await house.serve(store)
+    async with SyntheticStore(some_keys(10)) as other, house.working():
+        gone = await house.ended(await house.ask())
+        house.signer.set_state(origin=other.origin)
+        refused = await house.ended(await house.ask())
+    assert gone.fault is not None
+    assert gone.fault.reason == "STORE_UNREACHABLE"
+    assert refused.fault is not None
+    assert refused.fault.reason == "STORE_ADDRESS_REFUSED"
+    assert not other.listings
+
+
+async def test_imports_of_one_bucket_wait_for_each_other(house: House) -> None:
+    async with SyntheticStore(some_keys(4_000)) as store:
+        store.delay = 0.05
+        await house.serve(store)
+        first = await house.ask()
+        await asyncio.sleep(0.01)  # the order is that of the milliseconds
+        second = await house.ask()
+        async with house.working(pages_per_step=1):
+            before = await house.ended(first)
+            after = await house.ended(second)
+    assert before.progress.created == after.progress.existing == 4_000
+    assert store.listings == ["", "t1000", "t2000", "t3000"] * 2

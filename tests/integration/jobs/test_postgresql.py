@@ -14,7 +14,7 @@ pytestmark = pytest.mark.needs("postgresql")
 
 async def test_a_dead_workers_import_is_taken_over_exactly_once(big_house: House) -> None:
     house = big_house
-    async with SyntheticStore(some_keys(20_000)) as store:
+    async with SyntheticStore(some_keys(16_000)) as store:
         store.delay = 0.02
         await house.serve(store)
         operation_id = await house.ask()
@@ -31,7 +31,7 @@ async def test_a_dead_workers_import_is_taken_over_exactly_once(big_house: House
                 operation = await house.ended(operation_id)
                 await asyncio.sleep(0.5)
     assert operation.state is OperationState.SUCCEEDED
-    assert operation.progress.listed == operation.progress.created == 20_000
+    assert operation.progress.listed == operation.progress.created == 16_000
     assert [row.key for row in await house.rows()] == store.keys
     house.sweep(SIGNATURE)
     for table in ("operation_outputs", "workflow_input", "datasource_outputs"):

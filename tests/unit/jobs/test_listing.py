@@ -5,11 +5,16 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from xml.sax.saxutils import escape
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog.app.keys import is_signable, is_storable
 from catalog.domain.ports import Signer, Terms
 from catalog.jobs.faults import JobStopped
-from catalog.jobs.listing import Batch, ListingOf, ListingReader, Position
+from catalog.jobs.listing import Batch, ListingOf, ListingReader, Position, _relative
 from catalog.jobs.retry import RetryPolicy
 from catalog.remote.guarded import StoreHttp, StoreResponse
+from catalog.remote.listing import ListedObject, ListingPage
 
 
 class ScriptedStore:
@@ -133,3 +138,14 @@ async def test_pages_before_a_failure_are_kept() -> None:
     (batch,) = await read_all(Failing(IN_ORDER))
     assert [entry.key for entry in batch.entries] == ["a", "b"]
     assert isinstance(batch.stopped, JobStopped)
+
+
+KEYS = st.lists(st.text("aé/.\n\0 ", min_size=1, max_size=6), min_size=1, max_size=8)
+
+
+@given(KEYS)
+def test_the_look_at_a_whole_page_agrees_with_a_look_at_each_key(keys: list[str]) -> None:
+    objects = tuple(ListedObject(key, 1, "", None, "") for key in keys)
+    page = ListingPage(objects, truncated=False, next_token=None)
+    wanted = [(key, is_signable(key)) for key in keys if is_storable(key) and not key.endswith("/")]
+    assert [(entry.key, entry.signable) for entry in _relative(page, "")] == wanted
