@@ -8,7 +8,7 @@ UV := $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)
 # Tests of one xdist_group share a process; a test folder with heavy fixtures names itself one.
 PYTEST_ARGS ?= -n 2 --dist loadgroup
 
-export IMAGES
+export IMAGES STORE
 export DIR ?= .sealmount
 
 .DEFAULT_GOAL := help
@@ -20,8 +20,8 @@ help:  ## Shows this list
 demo: $(READY)  ## Mounts a folder of images, rotates, moves, revokes (IMAGES=folder for your own)
 	@$(BIN)/sealmount demo $${IMAGES:+--images "$$IMAGES"}
 
-up: $(READY)  ## Runs the pair with the embedded defaults, in .sealmount (DIR=folder for another)
-	@$(BIN)/sealmount up --dir "$$DIR"
+up: $(READY)  ## Runs the pair with the embedded defaults, in .sealmount (DIR=folder for another, STORE=origin of a store on http)
+	@$(BIN)/sealmount up --dir "$$DIR" $${STORE:+--store-origin "$$STORE"}
 
 test: $(READY)  ## Runs the whole test suite (PYTEST_ARGS="-k word" for a part)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -62,7 +62,8 @@ _CREATE_ONLY: Mapping[str, str] = MappingProxyType({"If-None-Match": "*"})
 _READS = (Method.GET, Method.HEAD)
 
 # AWS ids have 16 to 128 characters; S3-compatible stores let people choose shorter ones.
-_ACCESS_KEY_ID = re.compile(rb"\w{3,128}", re.ASCII)
+# Amazon's are letters and digits; other stores let people name their own.
+_ACCESS_KEY_ID = re.compile(rb"[A-Za-z0-9_.-]{3,128}")
 _SECRET = re.compile(rb"[!-~]{8,256}")
 _SESSION_TOKEN = re.compile(rb"[!-~]{1,4096}")
 
@@ -155,7 +156,7 @@ def validate_access_key(fields: MaterialFields) -> list[tuple[str, str]]:
         (
             "access_key_id",
             _ACCESS_KEY_ID,
-            "An access key id has 3 to 128 letters, digits and underscores.",
+            "An access key id has 3 to 128 letters, digits, underscores, hyphens and dots.",
         ),
         (
             "secret_access_key",
