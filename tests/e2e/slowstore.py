@@ -28,6 +28,12 @@ class SlowStore:
     def origin(self) -> str:
         return self._server.origin
 
+    def reset(self) -> None:
+        """Empty, quick, and with no memory of what it was asked."""
+        self.listing = self.reading = 0.0
+        self.bucket = self._server.add_bucket(BUCKET)
+        self._server.seen.clear()
+
     def asked(self, key: str) -> bool:
         """Whether somebody asked for this object."""
         return any(seen.path.endswith(f"/{key}") for seen in list(self._server.seen))

@@ -96,9 +96,14 @@ def test_a_store_that_goes_away_is_a_reason_until_it_is_back(mounted: Stage) -> 
 
 def test_an_object_that_is_gone_is_a_reason(mounted: Stage) -> None:
     image = mounted.desk.images(MOUNT)[0]
-    (mounted.first.objects / image.key).unlink()
-    found = demand(lambda: mounted.desk.url(image.name, check_object=True))
-    assert (found.code, found.reason) == (grpc.StatusCode.NOT_FOUND, "OBJECT_MISSING")
+    path = mounted.first.objects / image.key
+    aside = path.rename(mounted.first.folder / "aside")
+    try:
+        found = demand(lambda: mounted.desk.url(image.name, check_object=True))
+    finally:
+        aside.rename(path)
+    assert (found.code, found.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "OBJECT_MISSING")
+    assert fetch(mounted.desk.url(image.name, check_object=True)).status == 200
 
 
 def test_the_catalog_without_its_signer_says_so(mounted: Stage) -> None:

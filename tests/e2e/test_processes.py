@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from tests.e2e.slowstore import SlowStore
 pytestmark = pytest.mark.xdist_group("e2e")
 LISTED = 20_000
 PROBED = 300
+_PROJECTS = count(1)
 
 
 @dataclass(frozen=True)
@@ -54,15 +56,27 @@ class Running:
         self.pair.ready("worker")
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SlowStore, Key, Pair]]:
     key = Key.random()
     with SlowStore(key) as store:
-        deployment = Deployment(tmp_path / "state", free_port(), free_port(), (store.origin,))
+        folder = tmp_path_factory.mktemp("processes") / "state"
+        deployment = Deployment(folder, free_port(), free_port(), (store.origin,))
         deployment.prepare()
-        with Pair(deployment) as pair, Desk(deployment, "acme") as desk:
-            desk.store("key", key, [store.origin])
-            yield Running(store, pair, desk)
+        with Pair(deployment) as pair:
+            yield store, key, pair
+
+
+@pytest.fixture
+def running(pair: tuple[SlowStore, Key, Pair]) -> Iterator[Running]:
+    """A project with a stored key and an empty bucket; all three processes run."""
+    store, key, processes = pair
+    store.reset()
+    for name in ("signer", "catalog", "worker"):
+        processes.revive(name)
+    with Desk(processes.deployment, f"project-{next(_PROJECTS)}") as desk:
+        desk.store("key", key, [store.origin])
+        yield Running(store, processes, desk)
 
 
 def fill(store: SlowStore, count: int) -> list[str]:

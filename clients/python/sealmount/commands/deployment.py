@@ -12,6 +12,7 @@ import os
 import secrets
 import stat
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -88,10 +89,15 @@ class Deployment:
         for service, roles in ROLES.items():
             text = "\n".join(_grant(name, granted) for name, granted in roles.items())
             self._keep(f"policy-{service}.toml", text)
+        with ThreadPoolExecutor() as pool:
+            done = [pool.submit(self._found_signer), pool.submit(self._run, "catalog", "migrate")]
+        for each in done:
+            each.result()
+
+    def _found_signer(self) -> None:
         if not self._keyring.exists():
             self._run("signer", "keyring", "init", "--path", str(self._keyring))
-        for service in ("signer", "catalog"):
-            self._run(service, "migrate")
+        self._run("signer", "migrate")
 
     def verify_audit(self) -> tuple[bool, str]:
         """Whether the audit log is whole, in order and unedited, and what the verifier says."""

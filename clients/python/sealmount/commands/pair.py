@@ -35,12 +35,11 @@ class Pair:
         """Raises OSError for a port that is taken, ChildDied, or TimeoutError after 30 seconds."""
         for port in (self.deployment.signer_port, self.deployment.catalog_port):
             _demand_free(port)
-        self.launch("signer")
-        self.ready("signer")
-        self.launch("catalog")
-        self.launch("worker")
-        self.ready("catalog")
-        self.ready("worker")
+        # All at once: each of them waits for what it needs of the others.
+        for name in ("signer", "catalog", "worker"):
+            self.launch(name)
+        for name in ("signer", "catalog", "worker"):
+            self.ready(name)
 
     def launch(self, name: str) -> Child:
         """Starts ``signer``, ``catalog`` or ``worker``, without waiting for it."""
@@ -54,6 +53,14 @@ class Pair:
         )
         self._children[name] = self._group.start(child)
         return child
+
+    def revive(self, name: str) -> None:
+        """Starts it and waits until it is ready, if it isn't running."""
+        if name not in self._children or not self._children[name].alive:
+            if name in self._children:
+                self.stop(name)
+            self.launch(name)
+        self.ready(name)
 
     def child(self, name: str) -> Child:
         return self._children[name]
