@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 from catalog.domain.model import Bucket, Counts, InfoState, SourceState
-from catalog.domain.reasons import Reason
 from catalog.storage.buckets import BucketTable
 from catalog.storage.images import ImageTable
 from catalog.storage.schema import migrate
 from serving.database import Database, create_engine
-from serving.faults import Fault
-from tests.fakes.catalog_fakes import bucket
+from tests.fakes.catalog_fakes import Stage, bucket, storage_unavailable
+from tests.fakes.catalog_service import Service, serving
 from tests.fakes.postgres import Postgres, running
 
 _numbers = itertools.count(1)
@@ -59,10 +58,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    found = Database(
-        create_engine(database_url),
-        lambda: Fault(Reason.STORAGE_UNAVAILABLE, "The database can't be had. Retry."),
-    )
+    found = Database(create_engine(database_url), storage_unavailable)
     yield found
     await found.close()
 
@@ -90,3 +86,14 @@ async def mounted(database: Database) -> AsyncIterator[Bucket]:
         unsignable=states.count(SourceState.UNSIGNABLE),
         probed=sum(i.info.state in (InfoState.PROBED, InfoState.NOT_AN_IMAGE) for i in kept),
     )
+
+
+@pytest.fixture
+async def service(sqlite_template: Path, tmp_path: Path) -> AsyncIterator[Service]:
+    """The Catalog's servicers behind the gate, on SQLite, with everything outside faked."""
+    path = tmp_path / "service.db"
+    shutil.copy(sqlite_template, path)
+    found = Database(create_engine(f"sqlite+aiosqlite:///{path}"), storage_unavailable)
+    async with serving(Stage(found)) as running_service:
+        yield running_service
+    await found.close()
