@@ -21,6 +21,7 @@ from catalog.jobs.faults import internal
 from catalog.jobs.imports import ImportRun
 from catalog.jobs.purge import PurgeRun
 from catalog.jobs.queue import IMPORTS, PURGES
+from catalog.jobs.steps import StepPostponed
 from catalog.jobs.tools import Tools
 from catalog.storage import jobs as records
 from serving.database import write_tx
@@ -123,7 +124,7 @@ class Runner:
         self._running.add(task)
         try:
             yield
-        except (OperationalError, InterfaceError, OSError) as error:
+        except (OperationalError, InterfaceError, OSError, StepPostponed) as error:
             about = {"workflow": workflow_id, **describe(error)}
             _logger.warning("a job waits for the database", extra={"fields": about})
             self.left.add(workflow_id)

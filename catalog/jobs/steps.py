@@ -10,6 +10,7 @@ DBOS opens a session for a step after it has looked for a checkpoint and before 
 transaction: that is where ``prepare`` runs, by way of the session's own ``__aenter__``.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -24,6 +25,9 @@ from serving.scrub import describe
 
 _logger = logging.getLogger("sealmount.jobs")
 
+# A paused process can keep its locks until idle_in_transaction_session_timeout ends its session.
+_LOCK_NOT_AVAILABLE = "55P03"
+
 Json = dict[str, Any]
 Brought = TypeVar("Brought")
 Result = TypeVar("Result")
@@ -35,6 +39,13 @@ class StepBroken(Exception):
 
     def __init__(self) -> None:
         super().__init__("the step failed; the log says where")
+
+
+class StepPostponed(asyncio.CancelledError):
+    """Somebody holds a lock for too long: the step is done again later, by whoever is free.
+
+    A cancellation, since that is what leaves a workflow as it is.
+    """
 
 
 class _PreparingSession(AsyncSession):
@@ -93,9 +104,12 @@ class Steps:
 async def _scrubbed(name: str, work: Awaitable[Result]) -> Result:
     try:
         return await work
-    except DBAPIError:
-        raise  # DBOS repeats a transaction that lost a race; parameters are hidden
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", "") != _LOCK_NOT_AVAILABLE:
+            raise  # DBOS repeats a transaction that lost a race; parameters are hidden
+        postponed = True
     except Exception as error:  # noqa: BLE001 - DBOS would store its text
         # Not with exc_info: whatever formats the record might print the text.
         _logger.error("a step failed", extra={"fields": {"step": name, **describe(error)}})  # noqa: TRY400
-    raise StepBroken
+        postponed = False
+    raise StepPostponed if postponed else StepBroken

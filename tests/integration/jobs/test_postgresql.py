@@ -24,7 +24,10 @@ async def test_a_dead_workers_import_is_taken_over_exactly_once(big_house: House
         async with house.worker("two", **options) as two:
             await one.kill()
             await house.progressed(operation_id, 9_000)
+            store.delay = 2.0  # where it waits for the store, and holds no row's lock
+            await asyncio.sleep(1.0)
             two.pause()
+            store.delay = 0.02
             async with house.worker("three", **options):
                 await house.progressed(operation_id, 13_000)
                 two.wake()

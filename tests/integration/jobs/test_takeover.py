@@ -68,7 +68,12 @@ async def test_a_paused_worker_that_wakes_up_is_fenced(house: House) -> None:
         operation_id = await house.ask()
         async with house.worker("one", pages_per_step=2) as first:
             await house.progressed(operation_id, 2_000)
+            # Where it waits for the store: stopped within a transaction it would hold SQLite's only
+            # write lock, and nobody could go on until it wakes.
+            store.delay = 2.0
+            await asyncio.sleep(1.0)
             first.pause()
+            store.delay = 0.03
             async with house.worker("two", dead_after=1.5, beat=0.3, pages_per_step=2):
                 await house.progressed(operation_id, 6_000)
                 first.wake()
