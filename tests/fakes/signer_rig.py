@@ -7,7 +7,7 @@
         answer.reason            # "ROLE_MISSING"
 
 Several at once on one database are replicas: give each an audit file of its own. ``acme`` and
-``beta`` hold every role in the project of that name; ``writer``, ``operator``, ``signer``,
+``beta`` hold every role in the project of that name; ``writer``, ``operator``, ``reader``,
 ``catalog`` and ``viewer`` hold one role in acme; ``stranger`` is in no grant.
 """
 
@@ -38,7 +38,7 @@ DOMAIN = "example.org"
 ROLES = {
     "writer": "credential.writer",
     "operator": "binding.operator",
-    "signer": "url.signer",
+    "reader": "url.signer",
     "catalog": "catalog",
     "viewer": "viewer",
 }
@@ -247,6 +247,11 @@ class Rig:
     def audit_file(self) -> Path:
         return self.config.audit_file
 
+    def channel(self, port: int, name: str) -> grpc.aio.Channel:
+        """Sends more than a server takes, so that it is the server that refuses."""
+        files = self.certificates.files(name)
+        return secure_channel(f"localhost:{port}", files, max_send_bytes=16 * 1024 * 1024)
+
     @contextlib.asynccontextmanager
     async def running(self, *, wait: bool = True, **changes: Any) -> AsyncIterator[Running]:
         """``changes`` are fields of Config, and ``keks`` or ``kinds`` for the bootstrap."""
@@ -258,7 +263,7 @@ class Rig:
         ):
             clients = {}
             for name in IDENTITIES:
-                channel = secure_channel(f"localhost:{server.port}", self.certificates.files(name))
+                channel = self.channel(server.port, name)
                 clients[name] = Client(await channels.enter_async_context(channel))
             running = Running(signer, server, config, clients)
             if wait:
