@@ -21,7 +21,7 @@ from serving.database import read_tx, write_tx
 _logger = logging.getLogger("sealmount.jobs")
 
 
-class WorkerRunning(Exception):
+class WorkerRunning(RuntimeError):
     """Another process is the worker of this name already."""
 
 
@@ -45,7 +45,7 @@ class OnlyOne:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise WorkerRunning from None
+                raise WorkerRunning("another worker of this name runs already") from None
 
     def release(self) -> None:
         held, self._file = self._file, None

@@ -130,10 +130,10 @@ class House:
         assert found is not None
         return found
 
-    async def ended(self, operation_id: str, seconds: float = 30.0) -> Operation:
+    async def ended(self, operation_id: str, seconds: float = 60.0) -> Operation:
         return await self.progressed(operation_id, sys.maxsize, seconds)
 
-    async def progressed(self, operation_id: str, listed: int, seconds: float = 30.0) -> Operation:
+    async def progressed(self, operation_id: str, listed: int, seconds: float = 60.0) -> Operation:
         async with asyncio.timeout(seconds):
             while True:
                 operation = await self.operation(operation_id)
@@ -155,7 +155,7 @@ class House:
         async with read_tx(self.engine) as tx:
             return (await tx.execute(sa.text(statement))).scalar()
 
-    async def until(self, statement: str, value: Any, seconds: float = 20.0) -> None:
+    async def until(self, statement: str, value: Any, seconds: float = 60.0) -> None:
         async with asyncio.timeout(seconds):
             while await self.scalar(statement) != value:  # noqa: ASYNC110 - another process does it
                 await asyncio.sleep(0.05)
@@ -227,7 +227,7 @@ class House:
         )
         log.close()
         assert process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             line = await process.stdout.readline()
         assert line.decode().strip() == READY, (self.folder / "worker.log").read_text()
         return Worker(process)
@@ -242,7 +242,7 @@ class Worker:
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(40):
                 return await self.process.wait()
         except TimeoutError:
             self.process.kill()
