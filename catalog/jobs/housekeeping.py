@@ -54,6 +54,13 @@ class Housekeeping:
                 _logger.warning("housekeeping failed", extra={"fields": describe(error)})
             beats += 1
 
+    async def close(self, worker_id: str) -> None:
+        """This worker goes, and leaves no job behind."""
+        count = await self.give_back(worker_id)
+        await self._roster.leave()
+        fields = {"worker": worker_id, "given_back": count}
+        _logger.info("worker stopped", extra={"fields": fields})
+
     async def give_back(self, worker_id: str) -> int:
         """Put a worker's begun jobs back into their queues; how many there were."""
         pending = await self._client.list_workflows_async(

@@ -196,17 +196,9 @@ def _seen(
     )
     if state is InfoState.FAILED:
         message = MEANINGS[outcome.reason].message if outcome.reason else _UNREADABLE
-        probed.failures.append(
-            ItemFailure(
-                image.key,
-                image.image_id,
-                reason,
-                message,
-                outcome.status or 0,
-                outcome.provider_code or "",
-                now,
-            )
-        )
+        status, code = outcome.status or 0, outcome.provider_code or ""
+        failure = ItemFailure(image.key, image.image_id, reason, message, status, code, now)
+        probed.failures.append(failure)
 
 
 def _info(what: ProbeOf, outcome: ProbeOutcome) -> tuple[InfoState, str]:

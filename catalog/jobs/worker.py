@@ -105,9 +105,7 @@ async def run_worker(
                 ready()
                 await stopping.wait()
         # Only now does nobody in this process take jobs any more.
-        count = await keeping.give_back(name)
-        await roster.leave()
-        _logger.info("worker stopped", extra={"fields": {"worker": name, "given_back": count}})
+        await keeping.close(name)
     finally:
         await client.close()
         await engine.dispose()
