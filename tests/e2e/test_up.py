@@ -32,7 +32,7 @@ class Up:
 
     def start(self) -> Child:
         child = self._group.start(Child("up", self._command, dict(os.environ), self._log))
-        for _ in within(60, "the pair is up"):
+        for _ in within(150, "the pair is up"):
             self._group.check()
             if child.said(LAST_LINE):
                 break
@@ -44,17 +44,19 @@ class Up:
 
     def again(self) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self._command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+            self._command, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False
         )
 
     def stop(self, child: Child) -> int | None:
         return self._group.stop(child)
 
 
-@pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Up, Child]]:
+    """One that runs, for the tests that leave it so."""
     with Group() as group:
-        yield Up(tmp_path, group)
+        started = Up(tmp_path_factory.mktemp("up"), group)
+        yield started, started.start()
 
 
 def servers(up: Child) -> dict[str, int]:
@@ -91,49 +93,45 @@ def run(command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_it_ends_cleanly_and_starts_again_with_all_it_had(up: Up) -> None:
-    first = up.start()
-    made = {path: path.read_bytes() for path in up.folder.rglob("*.pem")}
-    assert len(made) == 5
-    started = servers(first)
-    assert set(started) == {"signer serve", "catalog serve", "catalog worker"}
-    assert up.stop(first) == 0
-    assert alive(started.values()) == []
-    second = up.start()
-    assert {path: path.read_bytes() for path in up.folder.rglob("*.pem")} == made
-    assert up.stop(second) == 0
+def test_it_ends_cleanly_and_starts_again_and_dies_as_one(tmp_path: Path) -> None:
+    with Group() as group:
+        up = Up(tmp_path, group)
+        first = up.start()
+        made = {path: path.read_bytes() for path in up.folder.rglob("*.pem")}
+        assert len(made) == 5
+        started = servers(first)
+        assert set(started) == {"signer serve", "catalog serve", "catalog worker"}
+        assert up.stop(first) == 0
+        assert alive(started.values()) == []
+
+        second = up.start()
+        assert {path: path.read_bytes() for path in up.folder.rglob("*.pem")} == made
+        started = servers(second)
+        os.kill(started["signer serve"], signal.SIGKILL)
+        assert second.wait(60) == 1
+        assert "signer ended with exit code -9" in up.printed
+        assert alive(started.values()) == []
 
 
-def test_nobody_else_can_read_what_it_made(up: Up) -> None:
-    up.start()
-    assert up.folder.stat().st_mode & 0o777 == 0o700
+def test_nobody_else_can_read_what_it_made(up: tuple[Up, Child]) -> None:
+    folder = up[0].folder
+    assert folder.stat().st_mode & 0o777 == 0o700
     private = ["keyring.json", "signer.db", "catalog.db", "audit.jsonl", "credential.json"]
-    for path in (*(up.folder / name for name in private), *up.folder.rglob("*.key")):
+    for path in (*(folder / name for name in private), *folder.rglob("*.key")):
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_a_second_one_in_the_same_folder_is_refused(up: Up) -> None:
-    first = up.start()
-    second = up.again()
+def test_a_second_one_in_the_same_folder_is_refused(up: tuple[Up, Child]) -> None:
+    second = up[0].again()
     assert second.returncode == 1
     assert "another pair is running" in second.stderr
-    assert first.alive
-
-
-def test_a_dead_server_takes_the_others_with_it_and_leaves_its_last_words(up: Up) -> None:
-    child = up.start()
-    started = servers(child)
-    os.kill(started["signer serve"], signal.SIGKILL)
-    assert child.wait(60) == 1
-    assert "signer ended with exit code -9" in up.printed
-    assert alive(started.values()) == []
+    assert up[1].alive
 
 
 @pytest.mark.needs("grpcurl")
-def test_what_it_prints_works_as_it_stands(up: Up) -> None:
-    up.start()
+def test_what_it_prints_works_as_it_stands(up: tuple[Up, Child]) -> None:
     secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
-    template = up.folder / "credential.json"
+    template = up[0].folder / "credential.json"
     request = json.loads(template.read_text())
     request["scope"]["rules"][0]["bucket"] = "example-bucket"
     request["plain"]["aws_access_key"] = {
@@ -141,7 +139,7 @@ def test_what_it_prints_works_as_it_stands(up: Up) -> None:
         "secret_access_key": secret,
     }
     template.write_text(json.dumps(request))
-    describe, store, bind, mount, start, shown = commands(up.printed)
+    describe, store, bind, mount, start, shown = commands(up[0].printed)
     assert "rpc RotateBinding" in run(describe).stdout
     results = [
         run(command.replace("BUCKET", "example-bucket"))

@@ -18,7 +18,7 @@ from grpc_health.v1 import (  # type: ignore[import-untyped]
 from sealmount.commands.deployment import Deployment
 from sealmount.commands.processes import Child, Group, python, within
 
-READY_SECONDS = 30.0
+READY_SECONDS = 90.0
 # The worker listens on nothing, so that it says it on its standard output.
 _WORKER_READY = "sealmount catalog worker ready"
 
@@ -32,7 +32,7 @@ class Pair:
         self._children: dict[str, Child] = {}
 
     def start(self) -> None:
-        """Raises OSError for a port that is taken, ChildDied, or TimeoutError after 30 seconds."""
+        """Raises OSError for a port that is taken, ChildDied, or TimeoutError after 90 seconds."""
         for port in (self.deployment.signer_port, self.deployment.catalog_port):
             _demand_free(port)
         # All at once: each of them waits for what it needs of the others.

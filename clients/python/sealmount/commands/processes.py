@@ -144,10 +144,10 @@ class Group:
 
 
 def run(name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-    """Runs a command to its end, which must come within a minute. Raises ChildDied else."""
+    """Runs a command to its end, which must come within two minutes. Raises ChildDied else."""
     child = Child(name, command, environment, log)
     child.start()
-    if child.wait(60.0) != 0:
+    if child.wait(120.0) != 0:
         raise ChildDied(child)
 
 
