@@ -13,6 +13,8 @@ export DIR ?= .sealmount
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test check bench protos clean
+# What make check consists of; make -k check goes on after a failure.
+.PHONY: lint types imports contract documents house
 
 help:  ## Shows this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -26,13 +28,25 @@ up: $(READY)  ## Runs the pair with the embedded defaults, in .sealmount (DIR=fo
 test: $(READY)  ## Runs the whole test suite (PYTEST_ARGS="-k word" for a part)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: $(READY)  ## Lint, format, types, dependency rules, contract, documents, house rules
+check: lint types imports contract documents house  ## Lint, types, dependency rules, contract, documents, house rules
+
+lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+types: $(READY)
 	$(BIN)/mypy
+
+imports: $(READY)
 	$(BIN)/lint-imports
+
+contract: $(READY)
 	$(BIN)/python tools/protos.py check
+
+documents: $(READY)
 	$(BIN)/python tools/docs_lint.py
+
+house: $(READY)
 	$(BIN)/python tools/house_lint.py
 
 bench: $(READY)  ## Measures beside the peers; writes benchmarks/results.json
