@@ -26,6 +26,7 @@ from benchmarks import importing, serving, signing, store
 from benchmarks.rows import Row, Skipped
 
 RESULTS = Path(__file__).with_name("results.json")
+_TABLE_COLUMNS = 116
 _MODE = "SEALMOUNT_SIGNER_AUDIT_MODE"
 
 
@@ -72,6 +73,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     out: Path = parser.parse_args().out
     console = Console()
+    console.width = max(console.width, _TABLE_COLUMNS)
     with tempfile.TemporaryDirectory(prefix="sealmount-bench-") as folder:
         measured = list(rows(console, Path(folder)))
     console.print(table(measured))
