@@ -29,7 +29,7 @@ class Reader:
     ports: tuple[int, ...]
 
     def block(self, name: str) -> str:
-        text = dict(_BLOCK.findall((ROOT / "README.md").read_text()))[name]
+        text: str = dict(_BLOCK.findall((ROOT / "README.md").read_text()))[name]
         for printed, own in zip(_PRINTED_PORTS, self.ports, strict=True):
             text = text.replace(f"127.0.0.1:{printed}", f"127.0.0.1:{own}")
         # What `make up` stands for, with ports of our own.
