@@ -135,6 +135,21 @@ async def test_a_question_that_hangs_is_given_up_within_the_bound() -> None:
     assert await rig.reason() == "ENABLED"
 
 
+async def test_a_state_past_half_of_the_bound_is_confirmed_ahead_of_need() -> None:
+    rig = Rig(WHOLE)
+    assert await rig.reason() == "ENABLED"
+    rig.clock.at += BOUND * 0.4
+    assert (await rig.reason(), rig.source.polls) == ("ENABLED", 1)
+    rig.clock.at += BOUND * 0.2
+    assert (await rig.reason(), rig.source.polls) == ("ENABLED", 2)
+    rig.clock.at += BOUND * 0.6
+    rig.source.answers = [Fault(Reason.STORAGE_UNAVAILABLE, "away")] * 3
+    assert await rig.reason() == "ENABLED"
+    assert await rig.reason("other") == Reason.STATE_STALE
+    rig.clock.at += BOUND * 0.5
+    assert await rig.reason() == Reason.STATE_STALE
+
+
 @pytest.mark.parametrize("reason", [Reason.STATE_TAMPERED, Reason.STATE_ROLLED_BACK])
 async def test_state_that_is_not_trusted_stops_everything_at_once(reason: Reason) -> None:
     rig = Rig(WHOLE)
