@@ -50,7 +50,9 @@ def test_a_folder_without_images_is_refused(tmp_path: Path, folder: str) -> None
 def test_the_sheet_has_what_can_be_read(tmp_path: Path, drawn: Path) -> None:
     files = {p.name: p.read_bytes() for p in drawn.rglob("*.*")}
     page = tmp_path / "out" / "sheet.png"
-    assert sheet.compose({**files, "broken.jpg": b"\xff\xd8 no image"}, page) == len(files)
+    broken = b"\xff\xd8 no image"
+    assert sheet.compose({**files, "broken.jpg": broken}, page) == len(files)
+    assert [sheet.readable(c) for c in (*files.values(), broken)] == [True] * len(files) + [False]
     with Image.open(page) as picture:
         assert picture.format == "PNG"
         assert picture.width > picture.height > 400

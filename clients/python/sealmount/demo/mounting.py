@@ -54,13 +54,16 @@ def _import(stage: Stage) -> None:
         not missing and len(images) == len(stage.keys) == result.created,
         f"{len(images)} of {len(stage.keys)} in {seconds:.1f} s, {len(missing)} missing",
     )
-    probed = [i for i in images if i.info.state == catalog.ImageInfo.STATE_PROBED and i.info.width]
+    states = catalog.ImageInfo
+    probed = [i for i in images if i.info.state == states.STATE_PROBED and i.info.width]
+    others = [i for i in images if i.info.state == states.STATE_NOT_AN_IMAGE]
     kinds = sorted({image.info.media_type for image in probed})
     turned = sum(image.info.orientation > 1 for image in probed)
     stage.evidence.add(
         "their headers were read through signed URLs",
-        bool(probed) and result.probed == len(probed),
-        f"{len(probed)} probed ({', '.join(kinds)}), {turned} turned by EXIF",
+        bool(probed) and len(probed) + len(others) == len(images) and not result.failed,
+        f"{len(probed)} images ({', '.join(kinds)}), {turned} turned by EXIF"
+        + (f"; {len(others)} that are no image" if others else ""),
     )
 
 

@@ -35,6 +35,11 @@ def compose(pictures: Mapping[str, bytes], path: Path) -> int:
     return len(cells)
 
 
+def readable(content: bytes) -> bool:
+    """Whether an image can be made of the bytes."""
+    return _thumbnail(content) is not None
+
+
 def _thumbnail(content: bytes) -> Image.Image | None:
     try:
         with Image.open(io.BytesIO(content)) as picture:

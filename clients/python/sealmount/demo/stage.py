@@ -93,7 +93,8 @@ def set_up(evidence: Evidence, folder: Path, images: Path | None, stack: ExitSta
     shutil.copytree(first.objects, second.objects)
     stack.enter_context(first)
     stack.enter_context(second)
-    console.print(f"  {first.origin} has {len(keys)} images and two keys, {second.origin} a copy")
+    said = f"  {first.origin} has {len(keys)} images and two keys, {second.origin} a copy"
+    console.print(said, soft_wrap=True)
     deployment = Deployment(
         folder / "sealmount", free_port(), free_port(), (first.origin, second.origin)
     )
