@@ -36,6 +36,7 @@ for room in (sys.argv[1], "serving"):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
             print(module.name)
+importlib.import_module("sealmount.cli").parser().print_help()
 """
 
 
@@ -51,6 +52,7 @@ def test_a_service_runs_on_its_own_image(service: str) -> None:
     result = imported(service, LACKS[service])
     assert result.returncode == 0, result.stderr
     assert f"{service}.bootstrap" in result.stdout.splitlines()
+    assert "make a local certificate authority" in result.stdout
 
 
 def test_the_probe_sees_what_is_lacking() -> None:
