@@ -109,6 +109,7 @@ class SigningState:
             await asyncio.wait([running])
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.ensure_future(self._poll())
+            self._refreshing.add_done_callback(_seen)
         await asyncio.shield(self._refreshing)
 
     async def _poll(self) -> None:
@@ -194,3 +195,9 @@ class SigningState:
         ):
             raise Fault(Reason.STATE_TAMPERED, "The stored state doesn't hold together.")
         return BindingView(binding, revision, credential, self._generation, self._confirmed_at)
+
+
+def _seen(poll: "asyncio.Task[None]") -> None:
+    """Whoever waited may have given up: asyncio would report the exception as a lost one."""
+    if not poll.cancelled():
+        poll.exception()
