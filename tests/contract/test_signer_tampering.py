@@ -22,8 +22,13 @@ async def filled(store: Store) -> Store:
     """Every column has a value; two of each, so that values can be swapped."""
     for name in ("main", "second"):
         binding, revision = bound(f"photos-{name}", credential_id=name)
-        times = {"supersede_time": NOW, "drain_time": NOW}
-        gone = replace(revision, number=2, state=RevisionState.SUPERSEDED, **times)
+        gone = replace(
+            revision,
+            number=2,
+            state=RevisionState.SUPERSEDED,
+            supersede_time=NOW,
+            drain_time=NOW,
+        )
         await store.put(credential(name), binding, revision, gone)
     return store
 

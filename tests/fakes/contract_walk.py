@@ -109,7 +109,7 @@ def _in_request(message: Descriptor, method: Any) -> Iterator[str]:
 
 def _named(field: FieldDescriptor) -> Iterator[str]:
     """By its name alone: a secret's or a URL's, without the option that says what it is."""
-    if field.containing_type.GetOptions().map_entry:
+    if field.containing_type is not None and field.containing_type.GetOptions().map_entry:
         return  # protobuf's own names; the map's field has been judged
     text = field.type in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES)
     unmarked = sensitivity(field) == UNSPECIFIED

@@ -1,6 +1,7 @@
 """Requests to a Signer that are good, to change one thing at a time."""
 
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
@@ -92,7 +93,7 @@ def binding(
 async def mounted(client: Client, project: str = "acme", **lifetimes: float) -> Any:
     """A credential "main" and a binding "photos" on it; gives the binding."""
     await client.ok("StoreCredential", store(project))
-    fields = {name: seconds(value) for name, value in lifetimes.items()}
+    fields: dict[str, Any] = {name: seconds(value) for name, value in lifetimes.items()}
     return await client.ok("CreateBinding", binding(project, **fields))
 
 
@@ -134,7 +135,7 @@ def named(method: str, project: str, *, name: str = "") -> Any:
     """A request of ``method`` that speaks of ``project`` and is otherwise as good as can be."""
     credential = f"projects/{project}/credentials/{name or 'main'}"
     bound = f"projects/{project}/bindings/{name or 'photos'}"
-    special = {
+    special: dict[str, Callable[[], Any]] = {
         "StoreCredential": lambda: store(project, name or "main"),
         "CreateBinding": lambda: binding(project, name or "photos"),
         "HoldBinding": lambda: {"name": bound, "holder": f"projects/{project}/buckets/b"},
@@ -152,7 +153,3 @@ def named(method: str, project: str, *, name: str = "") -> Any:
         by_name = credential if "Credential" in method else bound
         made = {field: f"projects/{project}" if field == "parent" else by_name}
     return request_class(method)(**made) if isinstance(made, dict) else made
-
-
-def ago(now: datetime, **by: float) -> Timestamp:
-    return at(now - timedelta(**by))

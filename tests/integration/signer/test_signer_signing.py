@@ -147,7 +147,11 @@ async def test_managed_storage_on_a_credential_of_the_platforms_project(signer: 
     theirs = "projects/beta/credentials/platform"
 
     def own(binding_id: str, **changes: Any) -> Any:
-        everything = {"location": place(prefix="acme/"), "kind": MANAGED, "permissions": every}
+        everything: dict[str, Any] = {
+            "location": place(prefix="acme/"),
+            "kind": MANAGED,
+            "permissions": every,
+        }
         return binding("acme", binding_id, credential=theirs, **(everything | changes))
 
     made = await signer.acme.ok("CreateBinding", own("managed"))

@@ -139,6 +139,21 @@ GOOD: dict[str, Any] = {
     "current": "k1",
     "keys": {"k1": base64.b64encode(b"k" * 32).decode()},
 }
+WRONG: list[dict[str, Any]] = [
+    {"version": 2},
+    {"version": "1"},
+    {"current": "k2"},
+    {"current": []},
+    {"current": {}},
+    {"keys": []},
+    {"keys": {}},
+    {"keys": {"k1": 1}},
+    {"keys": {"k1": "x"}},
+    {"keys": {"k1": base64.b64encode(b"k" * 16).decode()}},
+    {"keys": {"k1": base64.b64encode(b"k" * 33).decode()}},
+    {"keys": {"k1": GOOD["keys"]["k1"], "../k2": GOOD["keys"]["k1"]}},
+    {"keys": {"k1": GOOD["keys"]["k1"] + "\n"}},
+]
 GARBAGE = [
     b"",
     b"\xff\xfe",
@@ -148,24 +163,7 @@ GARBAGE = [
     b"[" * 50_000,
     json.dumps(GOOD).encode() + b"x",
     b" " * 70_000 + json.dumps(GOOD).encode(),
-    *(
-        json.dumps(GOOD | change).encode()
-        for change in (
-            {"version": 2},
-            {"version": "1"},
-            {"current": "k2"},
-            {"current": []},
-            {"current": {}},
-            {"keys": []},
-            {"keys": {}},
-            {"keys": {"k1": 1}},
-            {"keys": {"k1": "x"}},
-            {"keys": {"k1": base64.b64encode(b"k" * 16).decode()}},
-            {"keys": {"k1": base64.b64encode(b"k" * 33).decode()}},
-            {"keys": {"k1": GOOD["keys"]["k1"], "../k2": GOOD["keys"]["k1"]}},
-            {"keys": {"k1": GOOD["keys"]["k1"] + "\n"}},
-        )
-    ),
+    *(json.dumps(GOOD | change).encode() for change in WRONG),
 ]
 
 

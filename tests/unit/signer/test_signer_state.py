@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -24,7 +25,7 @@ class ManualClock:
     def __init__(self) -> None:
         self.at = 100.0
 
-    def now(self) -> object:
+    def now(self) -> datetime:
         return NOW
 
     def monotonic(self) -> float:
@@ -61,7 +62,7 @@ def change(generation: int, *things: object, full: bool = False) -> StateChange:
     bindings = [thing for thing in flat if isinstance(thing, Binding)]
     revisions = [thing for thing in flat if isinstance(thing, Revision)]
     rest = [t for t in flat if not isinstance(t, Binding | Revision)]
-    return StateChange(generation, full, rest, bindings, revisions)  # type: ignore[arg-type]
+    return StateChange(generation, full, rest, bindings, revisions)
 
 
 WHOLE = change(1, credential(), bound(), full=True)
@@ -72,7 +73,7 @@ class Rig:
         self.source = Source(*answers)
         self.clock = ManualClock()
         self.refused: list[str] = []
-        self.state = SigningState(self.source, self.clock, BOUND, self._on_refused)  # type: ignore[arg-type]
+        self.state = SigningState(self.source, self.clock, BOUND, self._on_refused)
 
     async def _on_refused(self, fault: Fault) -> None:
         self.refused.append(fault.reason)
