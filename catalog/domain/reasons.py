@@ -44,3 +44,4 @@ class Reason(StrEnum):
     STORE_THROTTLED = auto()
     STORE_BROKEN = auto()
     SIGNER_UNAVAILABLE = auto()
+    IMAGES_LIMIT_REACHED = auto()

@@ -41,6 +41,7 @@ CODES: dict[Reason, StatusCode] = {
     Reason.STORE_THROTTLED: StatusCode.UNAVAILABLE,
     Reason.STORE_BROKEN: StatusCode.FAILED_PRECONDITION,
     Reason.SIGNER_UNAVAILABLE: StatusCode.UNAVAILABLE,
+    Reason.IMAGES_LIMIT_REACHED: StatusCode.RESOURCE_EXHAUSTED,
 }
 
 TABLE = FaultTable(DOMAIN, CODES)

@@ -208,6 +208,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example:
         {"reason": "SIGNER_UNAVAILABLE", "metadata": {}}
     """
+    ERROR_REASON_IMAGES_LIMIT_REACHED: _ErrorReason.ValueType  # 30
+    """The bucket has as many images as it may have. Those that the import brought in by then stay.
+
+    Example:
+        {"reason": "IMAGES_LIMIT_REACHED", "metadata": {"limit": "20000000"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that stands in `google.rpc.ErrorInfo.reason` under the domain
@@ -400,5 +406,11 @@ ERROR_REASON_SIGNER_UNAVAILABLE: ErrorReason.ValueType  # 29
 
 Example:
     {"reason": "SIGNER_UNAVAILABLE", "metadata": {}}
+"""
+ERROR_REASON_IMAGES_LIMIT_REACHED: ErrorReason.ValueType  # 30
+"""The bucket has as many images as it may have. Those that the import brought in by then stay.
+
+Example:
+    {"reason": "IMAGES_LIMIT_REACHED", "metadata": {"limit": "20000000"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -189,7 +189,7 @@ class CatalogServiceServicer(object):
         Who: catalog.editor. Fails with RESOURCE_NOT_FOUND, REQUEST_ID_REUSED and
         OPERATIONS_LIMIT_REACHED. The operation may fail with STORE_FORBIDDEN, STORE_UNREACHABLE,
         STORE_ADDRESS_REFUSED, STORE_THROTTLED, STORE_BROKEN, OBJECT_MISSING (the bucket itself),
-        BUCKET_DELETED and the Signer's reasons.
+        BUCKET_DELETED, IMAGES_LIMIT_REACHED and the Signer's reasons.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

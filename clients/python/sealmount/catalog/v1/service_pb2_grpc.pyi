@@ -86,7 +86,7 @@ class CatalogServiceStub:
     Who: catalog.editor. Fails with RESOURCE_NOT_FOUND, REQUEST_ID_REUSED and
     OPERATIONS_LIMIT_REACHED. The operation may fail with STORE_FORBIDDEN, STORE_UNREACHABLE,
     STORE_ADDRESS_REFUSED, STORE_THROTTLED, STORE_BROKEN, OBJECT_MISSING (the bucket itself),
-    BUCKET_DELETED and the Signer's reasons.
+    BUCKET_DELETED, IMAGES_LIMIT_REACHED and the Signer's reasons.
     """
     ListOperationFailures: _grpc.UnaryUnaryMultiCallable[_service_pb2.ListOperationFailuresRequest, _service_pb2.ListOperationFailuresResponse]
     """Lists what failed within an operation, oldest first.
@@ -184,7 +184,7 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     Who: catalog.editor. Fails with RESOURCE_NOT_FOUND, REQUEST_ID_REUSED and
     OPERATIONS_LIMIT_REACHED. The operation may fail with STORE_FORBIDDEN, STORE_UNREACHABLE,
     STORE_ADDRESS_REFUSED, STORE_THROTTLED, STORE_BROKEN, OBJECT_MISSING (the bucket itself),
-    BUCKET_DELETED and the Signer's reasons.
+    BUCKET_DELETED, IMAGES_LIMIT_REACHED and the Signer's reasons.
     """
     ListOperationFailures: _aio.UnaryUnaryMultiCallable[_service_pb2.ListOperationFailuresRequest, _service_pb2.ListOperationFailuresResponse]  # type: ignore[assignment]
     """Lists what failed within an operation, oldest first.
@@ -315,7 +315,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         Who: catalog.editor. Fails with RESOURCE_NOT_FOUND, REQUEST_ID_REUSED and
         OPERATIONS_LIMIT_REACHED. The operation may fail with STORE_FORBIDDEN, STORE_UNREACHABLE,
         STORE_ADDRESS_REFUSED, STORE_THROTTLED, STORE_BROKEN, OBJECT_MISSING (the bucket itself),
-        BUCKET_DELETED and the Signer's reasons.
+        BUCKET_DELETED, IMAGES_LIMIT_REACHED and the Signer's reasons.
         """
 
     @_abc_1.abstractmethod
