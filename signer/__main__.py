@@ -4,7 +4,7 @@
     python -m signer migrate                # brings the database's schema up to date
     python -m signer keyring init --path P  # makes a keyring with one key
     python -m signer keyring add --path P   # adds a key and makes it the current one
-    python -m signer audit verify           # is the audit log whole, in order and unedited?
+    python -m signer audit verify [OLDER…]  # is the audit log whole, in order and unedited?
 
 Settings come from environment variables: see signer/config.py.
 """
@@ -39,6 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     keyring.add_argument("--path", type=Path, required=True)
     audit = commands.add_parser("audit", help="the audit log")
     audit.add_argument("action", choices=("verify",))
+    audit.add_argument(
+        "older", nargs="*", type=Path, help="files that were moved away, oldest first"
+    )
     return parser
 
 
@@ -55,13 +58,17 @@ async def _serve() -> int:
     return 0
 
 
-async def _verify_audit() -> int:
+async def _verify_audit(older: list[Path]) -> int:
     url, keyring, path, deployment = load_offline(os.environ)
     database = database_of(url)
     try:
         founding = Founding(database)
+        if await founding.root() is None:
+            raise KekRefused("no Signer has ever started on this database")
         integrity = await open_integrity(founding, LocalKeyring(keyring), deployment, SystemClock())
-        report = verify(path, integrity.audit_mac, await founding.anchors())
+        # Before the log: whatever is in the database by now is on record when the log is read.
+        anchors, generation = await founding.anchors(), await founding.generation()
+        report = verify([*older, path], integrity.audit_mac, anchors, generation)
     finally:
         await database.close()
     for problem in report.problems:
@@ -94,7 +101,7 @@ def main() -> int:
                 asyncio.run(run_migrations(url, MIGRATIONS))
                 return 0
             case "audit":
-                return asyncio.run(_verify_audit())
+                return asyncio.run(_verify_audit(arguments.older))
             case _:
                 return _keyring(arguments.action, arguments.path)
     except (Fault, KekUnavailable, KekRefused, OSError, ValueError, RuntimeError) as error:

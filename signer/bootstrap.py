@@ -119,7 +119,7 @@ class Signer:
         guard = Guard(integrity, self._config.deployment)
         last, seen = last_record(self._config.audit_file)
         source = SqlStateSource(self._database, guard, least_generation=seen)
-        audit = await self._open_audit(integrity, last, seen)
+        audit = await self._open_audit(integrity, last)
         state = SigningState(source, self._clock, self._config.staleness, self._on_refused)
         self._audit = audit
         desk = Desk(
@@ -128,6 +128,7 @@ class Signer:
             clock=self._clock,
             request_mac=integrity.request_mac,
             staleness=self._config.staleness,
+            committed=source.at_least,
             insecure_origins=self._config.insecure_origins,
         )
         vault = EnvelopeVault(self._keks, self._config.deployment)
@@ -141,10 +142,12 @@ class Signer:
         )
 
     async def _open_audit(
-        self, integrity: Integrity, last: dict[str, Any] | None, generation: int
+        self, integrity: Integrity, last: dict[str, Any] | None
     ) -> ChainedAuditLog:
-        if self._sink is not None and self._sink.hangs():
-            raise Fault(Reason.AUDIT_UNAVAILABLE, "The audit log hangs since the last attempt.")
+        if self._sink is not None:  # of an attempt that failed, here or later
+            await asyncio.to_thread(self._sink.close, 0.1)
+            if self._sink.hangs():
+                raise Fault(Reason.AUDIT_UNAVAILABLE, "The audit log hangs.")
         writer = str(uuid.uuid4())
         now = self._clock.now()
         sink = self._sink = FileSink(
@@ -152,14 +155,17 @@ class Signer:
             Chain(writer, integrity.audit_mac),
             durable=self._config.audit_durable,
         )
+        founding = Founding(self._database)
         try:
+            generation = await founding.generation()
             first, code = start_of(writer, integrity.audit_mac, now, generation, last)
-            founding = Founding(self._database)
             await founding.anchor(writer, integrity.key_id, code, micros(now) or 0)
             audit = ChainedAuditLog(sink, self._clock, self._config.audit_timeout)
             await audit.start(first)
         except BaseException:
             sink.close(0.0)
+            with contextlib.suppress(Fault):
+                await founding.lift(writer)
             raise
         return audit
 

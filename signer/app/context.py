@@ -1,7 +1,7 @@
 """Who asks, and what each use case stands on."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
 from serving.faults import Fault
@@ -37,13 +37,15 @@ class Idempotent:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What every changing use case needs. ``staleness`` is the staleness bound in seconds."""
+    """What every changing use case needs. ``staleness`` is the staleness bound in seconds;
+    ``committed`` is told each generation that was committed here."""
 
     ledger: Ledger
     audit: AuditLog
     clock: Clock
     request_mac: RequestMac
     staleness: float
+    committed: Callable[[int], None]
     insecure_origins: frozenset[str] = frozenset()
 
     def entry(self, actor: Actor, step: Step, project: str, resource: str) -> AuditEntry:
@@ -80,6 +82,7 @@ class Desk:
         async with self.ledger.change() as change:
             yield change
         if change.changed:
+            self.committed(change.generation)
             with contextlib.suppress(Fault):
                 await self.audit.record(
                     replace(intent, step=Step.DONE, generation=change.generation)

@@ -13,7 +13,7 @@ from signer.app.state import SigningState
 from signer.domain.bindings import BoundRevision
 from signer.domain.credentials import Credential, CredentialState, Scope, scope_violations
 from signer.domain.names import Ref, is_project_id, is_resource_id
-from signer.domain.ports import Kind, MaterialFields, Vault
+from signer.domain.ports import Kind, LedgerChange, MaterialFields, Vault
 from signer.domain.reasons import Reason
 
 MAX_NAMES_SHOWN = 1000
@@ -104,44 +104,45 @@ class Credentials:
 
     async def disable(self, actor: Actor, ref: Ref) -> CredentialView:
         """The kill switch: answers once no replica signs with it any more."""
-        if await self._switch(actor, ref, CredentialState.DISABLED):
-            await self._desk.wait_out()
-        return await self.describe(ref)
+        return await self._end(actor, ref, CredentialState.DISABLED)
 
     async def enable(self, actor: Actor, ref: Ref) -> CredentialView:
         """Takes :meth:`disable` back."""
-        await self._switch(actor, ref, CredentialState.ENABLED)
-        return await self.describe(ref)
+        return await self._switch(actor, ref, CredentialState.ENABLED)
 
     async def destroy(self, actor: Actor, ref: Ref) -> CredentialView:
         """Crypto-shred. CREDENTIAL_IN_USE while a binding signs with it."""
-        if await self._switch(actor, ref, CredentialState.DESTROYED):
-            await self._desk.wait_out()
-        return await self.describe(ref)
+        return await self._end(actor, ref, CredentialState.DESTROYED)
 
-    async def _switch(self, actor: Actor, ref: Ref, state: CredentialState) -> bool:
-        """True when the state is another one now; the same state again changes nothing."""
+    async def _end(self, actor: Actor, ref: Ref, state: CredentialState) -> CredentialView:
+        view = await self._switch(actor, ref, state)
+        # Also when another call was first: this one's answer, too, means that it has taken effect.
+        await self._desk.wait_out()
+        return view
+
+    async def _switch(self, actor: Actor, ref: Ref, state: CredentialState) -> CredentialView:
+        """The same state again changes nothing."""
         name = f"projects/{ref.project}/credentials/{ref.id}"
         async with self._desk.changing(actor, ref.project, name, name) as change:
             found = await change.credential(ref.project, ref.id)
             if found is None:
                 raise _missing(ref)
-            if found.state is state:
-                return False
-            if found.state is CredentialState.DESTROYED:
-                raise Fault(
-                    Reason.CREDENTIAL_DESTROYED,
-                    "The credential was destroyed; that is final.",
-                    {"credential": name},
-                )
-            if state is CredentialState.DESTROYED:
-                _refuse_in_use(await change.users(found.uid))
-                found = replace(found, envelope=None)
-            await change.put_credential(
-                replace(found, state=state, update_time=self._desk.clock.now())
-            )
+            if found.state is not state:
+                await self._put(change, found, state)
         await self._state.changed()
-        return True
+        return await self.describe(ref)
+
+    async def _put(self, change: LedgerChange, found: Credential, state: CredentialState) -> None:
+        if found.state is CredentialState.DESTROYED:
+            raise Fault(
+                Reason.CREDENTIAL_DESTROYED,
+                "The credential was destroyed; that is final.",
+                {"credential": found.name},
+            )
+        if state is CredentialState.DESTROYED:
+            _refuse_in_use(await change.users(found.uid))
+            found = replace(found, envelope=None)
+        await change.put_credential(replace(found, state=state, update_time=self._desk.clock.now()))
 
     async def _view(self, credential: Credential) -> CredentialView:
         users = await self._desk.ledger.users(credential.uid)

@@ -227,7 +227,6 @@ def _makers(
             check_content_type(content_type, options.disposition)
             headers = overrides(
                 options.method,
-                options.audience,
                 content_type,
                 options.disposition,
                 options.cache_control,

@@ -17,6 +17,7 @@ from signer.domain.ports import Clock, StateChange, StateSource
 from signer.domain.reasons import Reason
 
 POLL_SECONDS = 0.25
+_PATIENCE = 5.0
 _LOGGER = logging.getLogger("signer.state")
 _STALE = "The state couldn't be confirmed within the staleness bound; try again."
 # Faults that an operator must look into: what was loaded is no longer served, either.
@@ -85,7 +86,7 @@ class SigningState:
     async def run(self) -> None:
         """Polls for ever. A database that is away is no reason to stop: signing does, by age."""
         while True:
-            await self._refresh_quietly(max(self._staleness, 5.0))
+            await self._refresh_quietly(max(self._staleness, _PATIENCE))
             await self._clock.sleep(POLL_SECONDS)
 
     async def changed(self) -> None:
@@ -95,7 +96,9 @@ class SigningState:
 
     async def _refresh_quietly(self, seconds: float) -> None:
         try:
-            await asyncio.wait_for(self.refresh(), timeout=seconds)
+            # Not wait_for: in Python 3.11 it can swallow a cancellation, and polling never ends.
+            async with asyncio.timeout(seconds):
+                await self.refresh()
         except (Fault, TimeoutError):
             return
         except Exception:
@@ -115,7 +118,9 @@ class SigningState:
     async def _poll(self) -> None:
         asked_at = self._clock.monotonic()
         try:
-            change = await self._source.poll()
+            # A connection that hangs must not hold up the questions after it for good.
+            async with asyncio.timeout(max(self._staleness, _PATIENCE)):
+                change = await self._source.poll()
         except Fault as fault:
             if fault.reason in _LATCHING and self._broken is None:
                 self._broken = Fault(fault.reason, fault.message)
@@ -168,7 +173,8 @@ class SigningState:
         left = self._staleness - self.age
         patience = self._staleness if wait_out or left <= 0 else left / 2
         try:
-            await asyncio.wait_for(self.refresh(), timeout=patience)
+            async with asyncio.timeout(patience):
+                await self.refresh()
         except (Fault, TimeoutError):
             return False
         return True

@@ -48,9 +48,10 @@ class ChainedAuditLog:
             except RuntimeError:
                 return  # the loop is closed: nobody waits any more
 
-        self._sink.put(fields, done)
+        self._sink.put(fields, done, lambda: not taken.done())
         try:
-            written = await asyncio.wait_for(taken, self._timeout)
+            async with asyncio.timeout(self._timeout):
+                written = await taken
         except TimeoutError:
             written = False
         if not written:

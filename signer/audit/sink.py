@@ -18,8 +18,11 @@ from typing import Any
 from signer.audit.record import Chain
 
 Done = Callable[[bool], None]
-_Item = tuple[dict[str, Any], Done]
+Wanted = Callable[[], bool]
+_Item = tuple[dict[str, Any], Done, Wanted]
 _MAX_GROUP = 256
+# What may wait for a sink that hangs, in keys and records: some 50 MB of keys at the very most.
+_MAX_WAITING = 50_000
 _BLOCK = 64 * 1024
 
 
@@ -39,12 +42,26 @@ class FileSink:
             _mend(self._file)
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._broken = False
+        self._lock = threading.Lock()
+        self._waiting = 0
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._thread.start()
 
-    def put(self, fields: dict[str, Any], done: Done) -> None:
-        """Takes a record; ``done`` is called on the writer's thread with whether it is on file."""
-        self._queue.put((fields, done))
+    def put(self, fields: dict[str, Any], done: Done, wanted: Wanted = lambda: True) -> None:
+        """Takes a record; ``done`` is called with whether it is on file, mostly on the writer's
+        thread: at once when too much is waiting already.
+
+        A record that isn't ``wanted`` any more when its turn comes is left out: it would tell of
+        URLs that never left.
+        """
+        weight = _weight(fields)
+        with self._lock:
+            full = self._waiting + weight > _MAX_WAITING
+            self._waiting += 0 if full else weight
+        if full:
+            done(False)
+        else:
+            self._queue.put((fields, done, wanted))
 
     def close(self, timeout: float) -> None:
         """Writes what was put before and ends the thread, if it can within ``timeout`` seconds."""
@@ -57,8 +74,11 @@ class FileSink:
 
     def _run(self) -> None:
         while (group := self._group()) is not None:
-            written = not self._broken and self._write([fields for fields, _ in group])
-            for _, done in group:
+            with self._lock:
+                self._waiting -= sum(_weight(fields) for fields, _, _ in group)
+            wanted = [item for item in group if item[2]()]
+            written = not self._broken and self._write([fields for fields, _, _ in wanted])
+            for _, done, _ in wanted:
                 done(written)
         os.close(self._file)
 
@@ -99,6 +119,10 @@ class FileSink:
         except OSError:
             # Half a record stands in the log for good: nothing may follow it.
             self._broken = True
+
+
+def _weight(fields: dict[str, Any]) -> int:
+    return 1 + len(fields.get("keys", ()))
 
 
 def _mend(file: int) -> None:

@@ -10,7 +10,7 @@ can't be told from a process that was killed, and is reported as an open end, no
 
 import hmac
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,11 +71,19 @@ def last_record(path: Path) -> tuple[dict[str, Any] | None, int]:
     return last, generation
 
 
-def verify(path: Path, mac: Mac, anchors: Mapping[str, bytes]) -> Report:
-    """Goes through the whole file once, in constant memory but for one entry per chain."""
+def verify(
+    path: Path | Sequence[Path], mac: Mac, anchors: Mapping[str, bytes], generation: int = 0
+) -> Report:
+    """Goes through the files once, oldest first, in constant memory but for one entry per chain.
+
+    ``anchors`` are all chains that the database knows, each of which must be there, and
+    ``generation`` is the database's, which the log must have reached.
+    """
     report = Report()
     ends: dict[str, dict[str, Any]] = {}
-    for number, record in read(path):
+    paths = [path] if isinstance(path, Path) else path
+    numbered = ((number, record) for one in paths for number, record in read(one))
+    for number, record in numbered:
         report.records += 1
         problem = "isn't a record" if record is None else _check(record, mac, anchors, ends, report)
         if problem:
@@ -86,6 +94,12 @@ def verify(path: Path, mac: Mac, anchors: Mapping[str, bytes]) -> Report:
             report.generation = max(report.generation, _number(record.get("gen")))
     report.chains = len(ends)
     report.open_ends = sum(1 for record in ends.values() if record.get("step") != STOP)
+    for writer in sorted(anchors.keys() - ends.keys()):
+        report.problems.append(f"the chain of writer {writer} is missing")
+    if report.generation < generation:
+        report.problems.append(
+            f"the log ends at generation {report.generation}, the database is at {generation}"
+        )
     return report
 
 

@@ -94,8 +94,8 @@ def _is_public_host(host: str) -> bool:
     labels = host.split(".")
     if len(host) > 253 or len(labels) < 2 or _is_ip(host):
         return False
-    # A last label that is a number makes resolvers read the whole name as an address.
-    return all(_LABEL.fullmatch(label) for label in labels) and not labels[-1].isdigit()
+    # A last label that begins like a number (7, 0x7f) makes resolvers read the name as an address.
+    return all(_LABEL.fullmatch(label) for label in labels) and labels[-1][0].isalpha()
 
 
 def _is_ip(text: str) -> bool:

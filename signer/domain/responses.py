@@ -8,7 +8,7 @@ images is downloaded. ``<img>`` and ``fetch`` ignore the disposition.
 import re
 from enum import StrEnum
 
-from signer.domain.signing import Audience, Method, ResponseOverrides
+from signer.domain.signing import Method, ResponseOverrides
 
 RASTER_TYPES = frozenset(
     f"image/{kind}" for kind in ("apng", "avif", "bmp", "gif", "jpeg", "png", "tiff", "webp")
@@ -50,7 +50,6 @@ def may_show_inline(content_type: str) -> bool:
 
 def overrides(
     method: Method,
-    audience: Audience,
     content_type: str,
     disposition: Disposition,
     cache_control: str,
@@ -58,15 +57,12 @@ def overrides(
     """The headers to sign, from values that were found allowed before."""
     if method not in (Method.GET, Method.HEAD):
         return ResponseOverrides()
-    return ResponseOverrides(
-        content_type, _disposition(audience, content_type, disposition), cache_control
-    )
+    return ResponseOverrides(content_type, _disposition(content_type, disposition), cache_control)
 
 
-def _disposition(audience: Audience, content_type: str, wanted: Disposition) -> str:
+def _disposition(content_type: str, wanted: Disposition) -> str:
     if wanted is Disposition.ATTACHMENT:
         return "attachment"
     if may_show_inline(content_type):
         return "inline"
-    # Services near the store show nothing to anyone, and plain URLs suit more stores.
-    return "" if audience is Audience.INTERNAL else "attachment"
+    return "attachment"

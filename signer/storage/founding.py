@@ -21,6 +21,11 @@ class Founding:
         async with self._database.read() as conn:
             return (await conn.execute(sa.select(tables.state.c.deployment))).scalar()
 
+    async def generation(self) -> int:
+        """The newest, as it stands there; 0 before the first start."""
+        async with self._database.read() as conn:
+            return (await conn.execute(sa.select(tables.state.c.generation))).scalar() or 0
+
     async def root(self) -> tuple[str, str, bytes] | None:
         """Key id, key-encryption key reference and wrapped root; the newest."""
         table = tables.integrity_keys
@@ -56,6 +61,12 @@ class Founding:
                     start_time=started_micros,
                 )
             )
+
+    async def lift(self, writer: str) -> None:
+        """Takes an anchor back: its chain never began."""
+        table = tables.audit_chains
+        async with self._database.write() as conn:
+            await conn.execute(sa.delete(table).where(table.c.writer == writer))
 
     async def anchors(self) -> dict[str, bytes]:
         """Each audit writer's first code."""

@@ -55,7 +55,7 @@ class Guard:
     def verify(self, table: sa.Table, row: Mapping[str, Any]) -> None:
         """STATE_TAMPERED unless the row's code is the one that was written with these columns."""
         known = row["mac_key_id"] == self._codes.key_id
-        if not known or not hmac.compare_digest(self._mac(table.name, row), bytes(row["mac"])):
+        if not known or not hmac.compare_digest(self._mac(table.name, row), _code(row)):
             raise tampered()
 
     def contribution(self, row: Mapping[str, Any]) -> int:
@@ -74,7 +74,7 @@ class Guard:
         """STATE_TAMPERED for a missing, foreign or changed state row."""
         if row is None or row["deployment"] != self._deployment:
             raise tampered()
-        if not hmac.compare_digest(self._mac("state", row), bytes(row["mac"])):
+        if not hmac.compare_digest(self._mac("state", row), _code(row)):
             raise tampered()
         return StateRow(
             row["deployment"], row["generation"], int.from_bytes(bytes(row["digest"]), "big")
@@ -82,6 +82,14 @@ class Guard:
 
     def _mac(self, table: str, row: Mapping[str, Any]) -> bytes:
         return self._codes.row_mac(canonical(table, row))
+
+
+def _code(row: Mapping[str, Any]) -> bytes:
+    """SQLite keeps whatever type somebody writes into a column."""
+    code = row["mac"]
+    if not isinstance(code, bytes | memoryview):
+        raise tampered()
+    return bytes(code)
 
 
 def add(total: int, *contributions: int) -> int:

@@ -4,6 +4,7 @@ import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,7 +16,7 @@ from signer.domain.credentials import Credential
 from signer.domain.ports import RequestKey
 from signer.domain.reasons import Reason
 from signer.storage import tables
-from signer.storage.guard import Guard, StateRow, add, subtract
+from signer.storage.guard import Guard, StateRow, add, subtract, tampered
 from signer.storage.queries import Queries
 from signer.storage.rows import Row, binding_row, credential_row, micros, revision_row
 
@@ -83,6 +84,7 @@ class SqlChange:
         self._digest = state.digest
         self._before = state.generation
         self.changed = False
+        self._written: dict[tuple[Any, ...], tuple[sa.Table, sa.ColumnElement[bool], bytes]] = {}
         self.credential = queries.credential
         self.binding = queries.binding
         self.revision = queries.revision
@@ -118,6 +120,8 @@ class SqlChange:
         else:
             await self._conn.execute(sa.insert(table).values(sealed))
         self._digest = add(self._digest, self._guard.contribution(sealed))
+        name = (table.name, *(row[column.name] for column in table.primary_key))
+        self._written[name] = (table, key, sealed["mac"])
         self.changed = True
 
     async def earlier(self, request: RequestKey, now: datetime) -> str | None:
@@ -141,8 +145,19 @@ class SqlChange:
         await self._conn.execute(sa.insert(tables.requests).values(values))
 
     async def finish(self) -> None:
-        """Writes the generation and the digest, if there was a change."""
-        if self.changed:
-            row = self._guard.seal_state(self.generation, self._digest)
-            table = tables.state
-            await self._conn.execute(sa.update(table).where(table.c.id == 1).values(row))
+        """Writes the generation and the digest, if there was a change; STATE_TAMPERED if what was
+        written isn't what stands there now.
+
+        A trigger in the database can put an old row back within this very transaction, and then
+        all codes are right: only a second look tells.
+        """
+        if not self.changed:
+            return
+        row = self._guard.seal_state(self.generation, self._digest)
+        table = tables.state
+        await self._conn.execute(sa.update(table).where(table.c.id == 1).values(row))
+        self._written[("state", 1)] = (table, table.c.id == 1, row["mac"])
+        for table, key, mac in self._written.values():
+            found = (await self._conn.execute(sa.select(table.c.mac).where(key))).scalars().all()
+            if [bytes(one) for one in found] != [mac]:
+                raise tampered()

@@ -54,6 +54,10 @@ class SqlStateSource:
                 raise tampered()
             return self._result(state, everything, full=True)
 
+    def at_least(self, generation: int) -> None:
+        """A change of our own was committed: a database that doesn't show it has been undone."""
+        self._least = max(self._least, generation)
+
     def _check_age(self, state: StateRow) -> None:
         if state.generation < max(self._seen, self._least):
             raise Fault(Reason.STATE_ROLLED_BACK, "The database is older than what was seen of it.")

@@ -8,7 +8,7 @@ import pytest
 
 from signer.audit.record import Chain
 from signer.audit.sink import FileSink
-from signer.audit.verify import last_record
+from signer.audit.verify import last_record, verify
 from tests.fakes.audit_log import MAC, Log
 
 SCHEMA = {
@@ -136,3 +136,25 @@ def test_the_last_generation_is_found_at_the_end_of_a_hostile_file(log: Log) -> 
     assert generation == 7
     assert last == {"writer": None, "seq": None, "mac": None}
     assert last_record(log.path.with_name("missing")) == (None, 0)
+
+
+async def test_an_emptied_log_is_found(log: Log) -> None:
+    await log.write("one", 3)
+    report = log.rewrite([])
+    assert report.problems == ["the chain of writer one is missing"]
+
+
+async def test_a_log_that_ends_before_the_database_is_found(log: Log) -> None:
+    await log.write("one", 3)
+    kept = log.lines()[:2]
+    log.path.write_bytes(b"".join(kept))
+    report = verify(log.path, MAC, log.anchors, generation=3)
+    assert report.problems == ["the log ends at generation 1, the database is at 3"]
+
+
+async def test_files_that_were_moved_away_are_read_first(log: Log, tmp_path: Path) -> None:
+    await log.write("one", 3)
+    older = log.path.rename(tmp_path / "older.jsonl")
+    await log.write("two", 3)
+    assert verify([older, log.path], MAC, log.anchors, generation=3).chains == 2
+    assert verify(log.path, MAC, log.anchors).problems == ["the chain of writer one is missing"]

@@ -19,7 +19,7 @@ from signer.domain.responses import (
     may_show_inline,
     overrides,
 )
-from signer.domain.signing import Audience, Method
+from signer.domain.signing import Method
 
 NAME = "projects/acme/bindings/photos"
 
@@ -181,7 +181,7 @@ def test_only_raster_images_are_shown_in_place() -> None:
     assert may_show_inline("image/png")
     for kind in ("image/svg+xml", "application/pdf", "text/plain", ""):
         assert not may_show_inline(kind)
-        made = overrides(Method.GET, Audience.PUBLIC, kind, Disposition.DEFAULT, "")
+        made = overrides(Method.GET, kind, Disposition.DEFAULT, "")
         assert made.content_disposition == "attachment"
 
 

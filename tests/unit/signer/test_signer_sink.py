@@ -117,3 +117,28 @@ class drained:  # noqa: N801  # reads like the function that it stands in for
         self._done.set()
         self._thread.join(5)
         os.close(self._file)
+
+
+async def test_a_hanging_file_holds_a_bounded_number_of_records(tmp_path: Path) -> None:
+    """And what nobody waits for any more isn't written once it wakes up."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    sink = FileSink(pipe, Chain("one", MAC), durable=False)
+    log = ChainedAuditLog(sink, CLOCK, 0.5)
+    big = entry(1, keys=["k" * 200] * 1000)
+    waiting = [asyncio.ensure_future(log.record(big))]
+    await asyncio.sleep(0.1)  # the first one is in the pipe's mouth by now
+    waiting += [asyncio.ensure_future(log.record(big)) for _ in range(200)]
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(answer, Fault) for answer in answers)
+    assert sink._waiting <= 50_000
+    read = b""
+    for _ in range(200):
+        try:
+            read += os.read(reader, 1 << 16)
+        except BlockingIOError:
+            await asyncio.sleep(0.005)
+    sink.close(2.0)
+    os.close(reader)
+    assert read.count(b'"seq":') <= 1

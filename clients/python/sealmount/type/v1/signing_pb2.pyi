@@ -116,7 +116,7 @@ class _DispositionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Dispositi
     DESCRIPTOR: _descriptor.EnumDescriptor
     DISPOSITION_UNSPECIFIED: _Disposition.ValueType  # 0
     """INLINE for a raster image named by `response_content_type`; for all else ATTACHMENT, since
-    an SVG or HTML document opened from a store could run scripts. INTERNAL URLs get none.
+    an SVG or HTML document opened from a store could run scripts.
     """
     DISPOSITION_INLINE: _Disposition.ValueType  # 1
     """Shown in place. Accepted for raster images only."""
@@ -130,7 +130,7 @@ class Disposition(_Disposition, metaclass=_DispositionEnumTypeWrapper):
 
 DISPOSITION_UNSPECIFIED: Disposition.ValueType  # 0
 """INLINE for a raster image named by `response_content_type`; for all else ATTACHMENT, since
-an SVG or HTML document opened from a store could run scripts. INTERNAL URLs get none.
+an SVG or HTML document opened from a store could run scripts.
 """
 DISPOSITION_INLINE: Disposition.ValueType  # 1
 """Shown in place. Accepted for raster images only."""
