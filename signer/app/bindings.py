@@ -144,9 +144,6 @@ class Bindings:
 
     async def hold(self, actor: Actor, ref: Ref, holder: str) -> BoundRevision:
         """Holding twice changes nothing. HOLDERS_LIMIT_REACHED."""
-        if holder_project(holder) != ref.project:
-            text = "Name a resource of the same project, such as projects/acme/buckets/photos."
-            refuse([FieldViolation("holder", text)])
         return await self._set_holder(actor, ref, holder, held=True)
 
     async def release(self, actor: Actor, ref: Ref, holder: str) -> BoundRevision:
@@ -196,6 +193,9 @@ class Bindings:
     async def _set_holder(
         self, actor: Actor, ref: Ref, holder: str, *, held: bool
     ) -> BoundRevision:
+        if holder_project(holder) != ref.project:
+            text = "Name a resource of the same project, such as projects/acme/buckets/photos."
+            refuse([FieldViolation("holder", text)])
         async with self._desk.changing(actor, ref.project, binding_name(ref)) as change:
             bound = await self._joiner.bound(change, ref, "")
             holders = set(bound.binding.holders)

@@ -91,9 +91,8 @@ async def test_another_tenants_credential_cannot_be_bound(signer: Running) -> No
 async def test_only_the_projects_own_resources_hold(signer: Running, method: str) -> None:
     made = await mounted(signer.acme)
     for holder in ("projects/beta/buckets/b", "buckets/b", "", "projects/acme"):
-        answer = await signer.acme.call(method, name=made.name, holder=holder)
-        if method == "HoldBinding":
-            assert (answer.reason, answer.fields) == ("INVALID_FIELD", ["holder"])
+        answer = await signer.acme.refused(method, name=made.name, holder=holder)
+        assert (answer.reason, answer.fields) == ("INVALID_FIELD", ["holder"])
 
 
 @pytest.mark.parametrize(
