@@ -9,8 +9,9 @@ Nothing that was acknowledged is lost (``synchronous=FULL``), deleted rows are o
 (``secure_delete``), no parameter stands in an exception (``hide_parameters``), and no driver's text
 leaves this module.
 
-Sources: https://www.sqlite.org/pragma.html, https://www.sqlite.org/lang_transaction.html and
-https://www.postgresql.org/docs/current/runtime-config-client.html.
+Sources: https://www.sqlite.org/pragma.html, https://www.sqlite.org/lang_transaction.html,
+https://www.postgresql.org/docs/current/runtime-config-client.html and
+https://www.postgresql.org/docs/current/libpq-connect.html.
 """
 
 import os
@@ -27,6 +28,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from serving.drivers import connect_postgresql, open_sqlite
 from serving.faults import Fault
 
 SQLITE = "sqlite+aiosqlite"
@@ -37,6 +39,15 @@ _MICROSECOND = timedelta(microseconds=1)
 # How long a writer waits for another one before the caller is told that the database can't be had.
 _BUSY_MS = 10_000
 _IDLE_IN_TRANSACTION_MS = 60_000
+_STATEMENT_MS = 30_000
+# A server that vanished without a word is noticed in half a minute, not after the two hours that
+# are a kernel's habit. Seconds, and milliseconds in the last.
+_KEEPALIVES = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
 _PRAGMAS = (
     f"PRAGMA busy_timeout = {_BUSY_MS}",  # first: switching to WAL may have to wait, too
     "PRAGMA journal_mode = WAL",
@@ -106,7 +117,12 @@ def _sqlite(url: URL) -> AsyncEngine:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     path.chmod(0o600)
     engine = create_async_engine(
-        url, hide_parameters=True, pool_size=4, max_overflow=4, pool_timeout=10.0
+        url,
+        hide_parameters=True,
+        pool_size=4,
+        max_overflow=4,
+        pool_timeout=10.0,
+        connect_args={"async_creator_fn": open_sqlite},
     )
     event.listen(engine.sync_engine, "connect", _on_sqlite_connect)
     event.listen(engine.sync_engine, "begin", _on_sqlite_begin)
@@ -133,6 +149,7 @@ def _postgresql(url: URL) -> AsyncEngine:
     settings = {
         "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION_MS,
         "lock_timeout": _BUSY_MS,
+        "statement_timeout": _STATEMENT_MS,
         "client_min_messages": "error",
     }
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
@@ -147,8 +164,13 @@ def _postgresql(url: URL) -> AsyncEngine:
         pool_timeout=10.0,
         pool_pre_ping=True,
         pool_recycle=1800,
-        # Ours last: a later -c wins.
-        connect_args={"options": f"{given} {options}".strip(), "connect_timeout": 10},
+        connect_args={
+            # Ours last: a later -c wins.
+            "options": f"{given} {options}".strip(),
+            "connect_timeout": 10,
+            "async_creator_fn": connect_postgresql,
+            **_KEEPALIVES,
+        },
     )
 
 

@@ -54,7 +54,14 @@ def run(version_table: str) -> None:
         context.run_migrations()
 
 
+def patient(connection: Connection) -> None:
+    """Lets the statements of this transaction last: an index on a large table takes its time."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
+
+
 def _upgrade(connection: Connection, script_location: Path) -> None:
+    patient(connection)
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     config = _config(script_location)
