@@ -34,7 +34,7 @@ from serving.database import Database, create_engine
 from serving.faults import Fault
 from serving.gate import Gate, GateReasons
 from serving.identity import SpiffeIdentifier
-from serving.policy import load as load_policy
+from serving.policy import FollowedPolicy
 from serving.server import Server, ServerConfig, build, serve
 from serving.telemetry import RpcLog
 
@@ -123,14 +123,26 @@ async def desk_of(config: Config, **overrides: Any) -> AsyncIterator[Desk]:
         yield Desk(**{**tables, **parts})
 
 
-def build_server(config: Config, desk: Desk) -> Server:
+@contextlib.asynccontextmanager
+async def policy_of(config: Config) -> AsyncIterator[FollowedPolicy]:
+    """The policy, read anew when its file changes. PolicyError, OSError."""
+    policy = FollowedPolicy(config.policy, ROLES)
+    following = asyncio.create_task(policy.follow())
+    try:
+        yield policy
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
+
+
+def build_server(config: Config, desk: Desk, policy: FollowedPolicy) -> Server:
     """The gRPC server around a desk. OSError, ValueError and RuntimeError as serving.build."""
     gate = Gate(
         table=TABLE,
         reasons=GateReasons.of(Reason),
         rules=RULES,
         identify=SpiffeIdentifier(config.trust_domain, Reason.IDENTITY_MISSING),
-        grants=load_policy(config.policy, ROLES),
+        grants=policy,
         observe=RpcLog("catalog"),
         reflection=config.reflection,
     )
@@ -152,8 +164,8 @@ def build_server(config: Config, desk: Desk) -> Server:
 @contextlib.asynccontextmanager
 async def running(config: Config, **overrides: Any) -> AsyncIterator[Server]:
     """A Catalog's server in this process, ended with the block: for tests."""
-    async with desk_of(config, **overrides) as desk:
-        server = build_server(config, desk)
+    async with desk_of(config, **overrides) as desk, policy_of(config) as policy:
+        server = build_server(config, desk, policy)
         await server.grpc.start()
         await server.health.set(serving=True)
         try:
@@ -164,8 +176,8 @@ async def running(config: Config, **overrides: Any) -> AsyncIterator[Server]:
 
 async def run(config: Config) -> None:
     """Serves until SIGTERM or SIGINT."""
-    async with desk_of(config) as desk:
-        await serve(build_server(config, desk))
+    async with desk_of(config) as desk, policy_of(config) as policy:
+        await serve(build_server(config, desk, policy))
 
 
 async def work(config: Config) -> None:

@@ -15,6 +15,8 @@ the service doesn't know, a misspelt key, a malformed identity) is refused as a 
 number and line of the grant, since half a policy is worse than none.
 """
 
+import asyncio
+import logging
 import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
@@ -26,6 +28,7 @@ from typing import Any
 from serving.identity import parse_spiffe_id
 from serving.names import PROJECT_ID
 
+_LOGGER = logging.getLogger("serving.policy")
 ANY_PROJECT = "*"
 _KEYS = frozenset({"identity", "roles", "projects"})
 _HEADER = re.compile(r"\s*\[\[\s*grant\s*\]\]")
@@ -100,6 +103,46 @@ class LivePolicy:
 
     def knows(self, identity: str) -> bool:
         return self._current.knows(identity)
+
+
+class FollowedPolicy(LivePolicy):
+    """The policy of a file, read anew when the file changes: who is taken out of it is out within
+    seconds. A file that can't be used keeps the policy that was read last, and says so in the log.
+    """
+
+    __slots__ = ("_known_roles", "_path", "_stamp")
+
+    def __init__(self, path: Path, known_roles: Collection[str]) -> None:
+        super().__init__(load(path, known_roles))
+        self._path = path
+        self._known_roles = known_roles
+        self._stamp = self._now()
+
+    async def follow(self, seconds: float = 2.0) -> None:
+        """Looks every so often, until it is cancelled."""
+        while True:
+            await asyncio.sleep(seconds)
+            self.look()
+
+    def look(self) -> None:
+        """Reads the file if it is another one than was read last."""
+        stamp = self._now()
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self.swap(load(self._path, self._known_roles))
+        except (PolicyError, OSError) as error:
+            _LOGGER.warning("policy kept", extra={"fields": {"why": type(error).__name__}})
+        else:
+            _LOGGER.info("policy read", extra={"fields": {"path": self._path.name}})
+
+    def _now(self) -> tuple[int, ...]:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return ()
+        return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def load(path: Path, known_roles: Collection[str]) -> Policy:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from serving.database import Database, create_engine
 from serving.faults import Fault
 from serving.gate import Gate, GateReasons
 from serving.identity import SpiffeIdentifier
-from serving.policy import load as load_policy
+from serving.policy import FollowedPolicy
 from serving.server import Server, ServerConfig, build, serve
 from serving.telemetry import RpcLog
 from signer.app.bindings import Bindings
@@ -98,6 +98,8 @@ class Signer:
         self._audit: ChainedAuditLog | None = None
         self._sink: FileSink | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        # What runs beside the server, from its start to its end.
+        self.beside: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
     def use_cases(self) -> UseCases:
         """SEALED until the Signer has opened."""
@@ -198,6 +200,7 @@ class Signer:
 
     async def started(self, server: Server) -> None:
         self._tasks.append(asyncio.ensure_future(self.keep_open(server)))
+        self._tasks += [asyncio.ensure_future(work()) for work in self.beside]
 
     async def close(self) -> None:
         """Ends tasks, the audit chain and the database's connections, in this order."""
@@ -212,12 +215,14 @@ class Signer:
 
 def build_server(config: Config, signer: Signer) -> Server:
     """The gRPC server around a Signer. OSError, ValueError and RuntimeError as serving.build."""
+    policy = FollowedPolicy(config.policy, ROLES)
+    signer.beside.append(policy.follow)
     gate = Gate(
         table=TABLE,
         reasons=GateReasons.of(Reason),
         rules=RULES,
         identify=SpiffeIdentifier(config.trust_domain, Reason.IDENTITY_MISSING),
-        grants=load_policy(config.policy, ROLES),
+        grants=policy,
         ready=signer.refusal,
         observe=RpcLog("signer"),
         reflection=config.reflection,
