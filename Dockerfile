@@ -21,7 +21,7 @@ RUN uv sync --locked --no-default-groups --no-install-workspace --extra catalog
 
 FROM ${BASE} AS runtime
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin sealmount
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 GRPC_VERBOSITY=NONE
 WORKDIR /srv
 COPY clients/python/sealmount ./sealmount
 COPY serving ./serving

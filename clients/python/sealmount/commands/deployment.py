@@ -116,6 +116,8 @@ class Deployment:
         return {
             **inherited,
             "PYTHONUNBUFFERED": "1",
+            # gRPC's core would write lines of its own, in its own form, beside our JSON.
+            "GRPC_VERBOSITY": "NONE",
             **{prefix + name: value for name, value in {**self._common(service), **own}.items()},
         }
 
