@@ -21,6 +21,7 @@ from catalog.domain import names
 from catalog.domain.model import Mode, ProbePolicy
 from catalog.domain.names import BucketRef, ImageRef, OperationRef
 from catalog.domain.ports import SourceKind, ViewOptions
+from serving.texts import has_control, is_plain
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -29,7 +30,6 @@ MAX_DISPLAY_NAME = 128
 MAX_ON_BEHALF_OF = 256
 _MAX_TTL = 7 * 86_400
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CACHE_CONTROL = re.compile(r"[a-z0-9=, -]{0,128}")
 _CHANGEABLE = frozenset({"display_name", "probe_policy"})
 
@@ -103,7 +103,7 @@ def _known(table: Mapping[E, T], value: E, field: str) -> T:
 
 
 def _text(text: str, field: str, characters: int) -> str:
-    if len(text) > characters or _CONTROL.search(text):
+    if len(text) > characters or has_control(text):
         raise invalid_field(
             field, f"Give at most {characters} characters, without control characters."
         )
@@ -111,7 +111,7 @@ def _text(text: str, field: str, characters: int) -> str:
 
 
 def on_behalf_of(text: str) -> str:
-    if len(text.encode()) > MAX_ON_BEHALF_OF or _CONTROL.search(text):
+    if not is_plain(text, MAX_ON_BEHALF_OF):
         raise invalid_field(
             "on_behalf_of", f"Give at most {MAX_ON_BEHALF_OF} bytes, without control characters."
         )

@@ -183,14 +183,15 @@ def _info(status: status_pb2.Status) -> error_details_pb2.ErrorInfo | None:
 
 
 def _violations(status: status_pb2.Status) -> list[FieldViolation]:
-    """Of options alone, which have the same names here: other fields weren't the caller's."""
+    """Of those that have the same names here: other fields weren't the caller's."""
     bad = error_details_pb2.BadRequest()
     for detail in status.details:
         detail.Unpack(bad)
     return [
-        FieldViolation(violation.field, "The Signer doesn't take this value: see SignOptions.")
+        FieldViolation(violation.field, "The Signer doesn't take this value: see its contract.")
         for violation in bad.field_violations
-        if violation.field.startswith("options.") and violation.field.isascii()
+        if violation.field == "on_behalf_of"
+        or (violation.field.startswith("options.") and violation.field.isascii())
     ]
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from serving.faults import Fault, FieldViolation
+from serving.texts import is_plain
 from signer.app.context import Actor
 from signer.app.state import BindingView
 from signer.domain.bindings import BindingClass
@@ -64,7 +65,7 @@ def check_options(options: Options, on_behalf_of: str) -> None:
     if not is_cache_control(options.cache_control):
         text = "Give up to 8 known directives, such as 'private, max-age=600'."
         found.append(FieldViolation("options.response_cache_control", text))
-    if len(on_behalf_of.encode()) > MAX_ON_BEHALF_OF or not on_behalf_of.isprintable():
+    if not is_plain(on_behalf_of, MAX_ON_BEHALF_OF):
         text = f"Give at most {MAX_ON_BEHALF_OF} bytes without control characters."
         found.append(FieldViolation("on_behalf_of", text))
     reads = options.method in (Method.GET, Method.HEAD)
@@ -97,7 +98,7 @@ def check_query(query: ListQuery) -> None:
         ("start_after", query.start_after, 1024),
         ("continuation_token", query.continuation_token, MAX_CONTINUATION),
     ):
-        if len(value.encode()) > limit or any(c < " " or "\x7f" <= c <= "\x9f" for c in value):
+        if not is_plain(value, limit):
             text = f"Give at most {limit} bytes without control characters."
             found.append(FieldViolation(name, text))
     if found:
@@ -134,7 +135,7 @@ def object_fault(prefix: str, ref: ObjectRef, method: Method) -> Fault | None:
     """Why this one object can't be signed for, or None."""
     defect = key_defect(prefix + ref.key) if ref.key else "The key is empty."
     if defect is None and ref.version:
-        if len(ref.version) > MAX_VERSION or not ref.version.isprintable():
+        if not is_plain(ref.version, MAX_VERSION):
             defect = "The version isn't one."
         elif method is Method.PUT:
             defect = "A version can't be chosen for an object that is to be created."

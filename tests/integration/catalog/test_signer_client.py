@@ -184,6 +184,7 @@ async def test_the_signers_own_refusal_passes(scripted: tuple[Scripted, GrpcSign
     bad = error_details_pb2.BadRequest()
     bad.field_violations.add(field="options.ttl", description="whatever")
     bad.field_violations.add(field="objects[0].key", description="whatever")
+    bad.field_violations.add(field="on_behalf_of", description="whatever")
     servicer.answers["GetBinding"] = lambda _: status(
         3, info("INVALID_FIELD", limit="5", leak="a=b"), bad
     )
@@ -192,7 +193,7 @@ async def test_the_signers_own_refusal_passes(scripted: tuple[Scripted, GrpcSign
     fault = caught.value
     assert (fault.domain, fault.code, fault.reason) == ("signer.sealmount.dev", 3, "INVALID_FIELD")
     assert (fault.message, fault.metadata) == ("Said by the Signer.", {"limit": "5"})
-    assert [one.field for one in fault.violations] == ["options.ttl"]
+    assert [one.field for one in fault.violations] == ["options.ttl", "on_behalf_of"]
     assert isinstance(fault.violations[0], FieldViolation)
     assert fault.__context__ is None
 
