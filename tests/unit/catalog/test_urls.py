@@ -126,6 +126,8 @@ class TestCheck:
         assert url == "https://store.test/PUBLIC/raw"
         assert stage.checker.urls == [("https://store.test/INTERNAL/raw", {"x-test": "1"})]
         assert {who for _, _, _, who in stage.signer.asked} == {"u"}
+        # A lifetime of its own would be too long for some binding.
+        assert [options.ttl for _, _, options, _ in stage.signer.asked] == [None, None]
         health, _ = await self._state(stage, bucket)
         assert health == Health(HealthState.HEALTHY, "", NOW)
 
