@@ -1,7 +1,9 @@
 """Looking at operations, waiting for them, ending them."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from catalog.app.desk import Desk
 from catalog.app.refusals import not_found
@@ -11,6 +13,7 @@ from catalog.domain.ports import Tx
 from catalog.domain.reasons import Reason
 from serving.faults import Fault
 
+MAX_WAITS = 64
 _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 1.0
 _FAILURES_AT_ONCE = 10_000
@@ -19,6 +22,7 @@ _FAILURES_AT_ONCE = 10_000
 class Operations:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._waiting: Counter[str] = Counter()
 
     async def get(self, ref: OperationRef) -> Operation:
         """RESOURCE_NOT_FOUND."""
@@ -46,8 +50,32 @@ class Operations:
             )
         return operation, failures
 
-    async def wait(self, ref: OperationRef, seconds: float) -> Operation:
-        """The operation when it has ended, or as it is after ``seconds``."""
+    async def wait(self, who: str, ref: OperationRef, seconds: float) -> Operation:
+        """The operation when it has ended, or as it is after ``seconds``.
+
+        RESOURCE_NOT_FOUND, and WAITS_LIMIT_REACHED when ``who`` waits in too many calls already.
+        """
+        with self._turn(who):
+            return await self._ended(ref, seconds)
+
+    @contextlib.contextmanager
+    def _turn(self, who: str) -> Iterator[None]:
+        # Each of them asks the database every second.
+        if self._waiting[who] >= MAX_WAITS:
+            raise Fault(
+                Reason.WAITS_LIMIT_REACHED,
+                "The caller waits in as many calls as it may at a time. Ask GetOperation.",
+                {"limit": str(MAX_WAITS)},
+            )
+        self._waiting[who] += 1
+        try:
+            yield
+        finally:
+            self._waiting[who] -= 1
+            if not self._waiting[who]:
+                del self._waiting[who]
+
+    async def _ended(self, ref: OperationRef, seconds: float) -> Operation:
         clock = asyncio.get_running_loop().time
         until, pause = clock() + seconds, _FIRST_WAIT
         operation = await self.get(ref)

@@ -45,3 +45,4 @@ class Reason(StrEnum):
     STORE_BROKEN = auto()
     SIGNER_UNAVAILABLE = auto()
     IMAGES_LIMIT_REACHED = auto()
+    WAITS_LIMIT_REACHED = auto()

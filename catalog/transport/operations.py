@@ -11,7 +11,7 @@ from catalog.app.operations import Operations
 from catalog.transport import reading as read
 from catalog.transport import writing as write
 from catalog.transport.access import LONGEST_WAIT
-from serving.calls import deadline
+from serving.calls import caller, deadline
 
 # What is left of the call's deadline when WaitOperation answers with an unfinished operation.
 _MARGIN = 0.5
@@ -48,7 +48,7 @@ class OperationsServicer(operations_pb2_grpc.OperationsServicer):  # type: ignor
         due = deadline()
         longest = LONGEST_WAIT if due is None else due - time.monotonic() - _MARGIN
         asked = read.wait_seconds(request.timeout, request.HasField("timeout"), max(longest, 0.0))
-        return write.operation(await self._operations.wait(ref, asked))
+        return write.operation(await self._operations.wait(caller().identity, ref, asked))
 
     async def CancelOperation(
         self, request: operations_pb2.CancelOperationRequest, context: Any

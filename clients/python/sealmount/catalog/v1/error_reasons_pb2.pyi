@@ -214,6 +214,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example:
         {"reason": "IMAGES_LIMIT_REACHED", "metadata": {"limit": "20000000"}}
     """
+    ERROR_REASON_WAITS_LIMIT_REACHED: _ErrorReason.ValueType  # 31
+    """The caller waits in as many calls of WaitOperation as it may at a time. Ask GetOperation, or
+    wait for one of them to answer.
+
+    Example:
+        {"reason": "WAITS_LIMIT_REACHED", "metadata": {"limit": "64"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that stands in `google.rpc.ErrorInfo.reason` under the domain
@@ -412,5 +419,12 @@ ERROR_REASON_IMAGES_LIMIT_REACHED: ErrorReason.ValueType  # 30
 
 Example:
     {"reason": "IMAGES_LIMIT_REACHED", "metadata": {"limit": "20000000"}}
+"""
+ERROR_REASON_WAITS_LIMIT_REACHED: ErrorReason.ValueType  # 31
+"""The caller waits in as many calls of WaitOperation as it may at a time. Ask GetOperation, or
+wait for one of them to answer.
+
+Example:
+    {"reason": "WAITS_LIMIT_REACHED", "metadata": {"limit": "64"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
