@@ -161,6 +161,14 @@ async def test_a_row_that_was_put_in_is_refused(filled: Store) -> None:
         await filled.ledger.credential("acme", "mine")
 
 
+async def test_the_end_of_urls_is_read_from_verified_rows(filled: Store) -> None:
+    """An operator waits for it before saying that a leaked key is harmless."""
+    await filled.sql(sa.update(tables.revisions).values(drain_time=1))
+    with pytest.raises(Fault) as caught:
+        await filled.ledger.last_drain("uid-acme-main")
+    assert caught.value.reason == Reason.STATE_TAMPERED
+
+
 class TestAnOldRow:
     """Its own code is right: it is the sum over all rows that gives it away."""
 

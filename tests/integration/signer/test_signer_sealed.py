@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from grpc_health.v1 import health_pb2  # type: ignore[import-untyped]
 
+from signer.app.state import SigningState
 from signer.bootstrap import database_of
 from signer.sealing import keyring
 from signer.sealing.keks import KekUnavailable, WrappedKey
@@ -120,6 +121,25 @@ async def test_a_key_that_goes_away_later_stops_what_needs_it(rig: Rig) -> None:
         assert (await running.acme.refused("SignObjectUrl", sign())).reason == "SEALED"
         keks.away = False
         assert (await running.acme.ok("SignObjectUrl", sign())).url
+
+
+@pytest.mark.parametrize("error", [RuntimeError("surprise"), OSError(5, "x")], ids=["bug", "disk"])
+async def test_an_opening_that_fails_late_is_tried_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The log is open by then, and locked: the next attempt must not stand in its own way."""
+    real, left = SigningState.changed, [error] * 2
+
+    async def changed(state: SigningState) -> None:
+        if left:
+            raise left.pop()
+        await real(state)
+
+    monkeypatch.setattr(SigningState, "changed", changed)
+    async with rig.running() as running:
+        await mounted(running.acme)
+        assert (await running.acme.ok("SignObjectUrl", sign())).url
+    assert left == []
 
 
 async def test_another_deployment_stays_sealed(rig: Rig) -> None:

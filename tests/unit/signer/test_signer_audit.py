@@ -95,6 +95,15 @@ async def test_a_foreign_chain_with_the_right_keys_is_found(log: Log, tmp_path: 
     assert log.verify().problems  # it doesn't name the end of the chain before it, either
 
 
+async def test_a_chain_that_the_database_does_not_know_is_found(log: Log) -> None:
+    """Rightly chained and rightly placed, by somebody with the keys and without the database."""
+    await log.write("one", 2)
+    await log.write("two", 2)
+    assert log.verify().problems == []
+    del log.anchors["two"]
+    assert log.verify().problems == ["line 5: begins a chain that the database doesn't know"]
+
+
 async def test_a_cut_end_is_an_open_end(log: Log) -> None:
     await log.write("one", 5)
     report = log.rewrite(log.lines()[:-2])
