@@ -77,12 +77,28 @@ class Pair:
         self._group.check()
 
     def ready(self, name: str) -> None:
-        """Waits until ``signer``, ``catalog`` or ``worker`` says that it is."""
-        if name == "worker":
-            for _ in within(READY_SECONDS, "the worker is ready"):
-                self.check()
-                if self._children[name].said(_WORKER_READY):
-                    return
+        """Waits until ``signer``, ``catalog`` or ``worker`` says that it is.
+
+        ChildDied if one of the three ends meanwhile, TimeoutError with the last lines of its log
+        after 90 seconds.
+        """
+        child = self._children[name]
+        try:
+            if name == "worker":
+                self._await_line(child, _WORKER_READY)
+            else:
+                self._await_serving(name)
+        except TimeoutError as late:
+            lines = "".join(f"\n    {line}" for line in child.tail(5))
+            raise TimeoutError(f"{late}. Its last lines ({child.log}):{lines}") from None
+
+    def _await_line(self, child: Child, line: str) -> None:
+        for _ in within(READY_SECONDS, f"{child.name} is ready"):
+            self.check()
+            if child.said(line):
+                break
+
+    def _await_serving(self, name: str) -> None:
         address = self.deployment.signer if name == "signer" else self.deployment.catalog
         with self.deployment.connect("operator", address) as channel:
             health = health_pb2_grpc.HealthStub(channel)
