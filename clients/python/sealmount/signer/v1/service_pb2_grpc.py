@@ -321,8 +321,8 @@ class SignerServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def BatchSignObjectUrls(self, request, context):
-        """Signs the URLs of up to 1,000 objects. A key that can't be signed fails by itself; everything
-        else fails the call.
+        """Signs the URLs of up to 1,000 objects. An object whose key, version or content type can't be
+        signed fails by itself; everything else fails the call.
 
         Who and how it fails: like SignObjectUrl, and with BATCH_TOO_LARGE.
         """

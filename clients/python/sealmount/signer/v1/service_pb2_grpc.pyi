@@ -149,8 +149,8 @@ class SignerServiceStub:
     CREDENTIAL_UNREADABLE and SCOPE_EXCEEDED.
     """
     BatchSignObjectUrls: _grpc.UnaryUnaryMultiCallable[_service_pb2.BatchSignObjectUrlsRequest, _service_pb2.BatchSignObjectUrlsResponse]
-    """Signs the URLs of up to 1,000 objects. A key that can't be signed fails by itself; everything
-    else fails the call.
+    """Signs the URLs of up to 1,000 objects. An object whose key, version or content type can't be
+    signed fails by itself; everything else fails the call.
 
     Who and how it fails: like SignObjectUrl, and with BATCH_TOO_LARGE.
     """
@@ -279,8 +279,8 @@ class SignerServiceAsyncStub(SignerServiceStub):
     CREDENTIAL_UNREADABLE and SCOPE_EXCEEDED.
     """
     BatchSignObjectUrls: _aio.UnaryUnaryMultiCallable[_service_pb2.BatchSignObjectUrlsRequest, _service_pb2.BatchSignObjectUrlsResponse]  # type: ignore[assignment]
-    """Signs the URLs of up to 1,000 objects. A key that can't be signed fails by itself; everything
-    else fails the call.
+    """Signs the URLs of up to 1,000 objects. An object whose key, version or content type can't be
+    signed fails by itself; everything else fails the call.
 
     Who and how it fails: like SignObjectUrl, and with BATCH_TOO_LARGE.
     """
@@ -508,8 +508,8 @@ class SignerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _service_pb2.BatchSignObjectUrlsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.BatchSignObjectUrlsResponse, _abc.Awaitable[_service_pb2.BatchSignObjectUrlsResponse]]:
-        """Signs the URLs of up to 1,000 objects. A key that can't be signed fails by itself; everything
-        else fails the call.
+        """Signs the URLs of up to 1,000 objects. An object whose key, version or content type can't be
+        signed fails by itself; everything else fails the call.
 
         Who and how it fails: like SignObjectUrl, and with BATCH_TOO_LARGE.
         """
