@@ -47,7 +47,7 @@ def secure_channel(
     *,
     retried: Iterable[str] = (),
     server_name: str | None = None,
-    max_receive_bytes: int = 16 * _MIB,
+    max_receive_bytes: int = 24 * _MIB,
     max_send_bytes: int = 4 * _MIB,
     own_connection: bool = False,
 ) -> grpc.aio.Channel:

@@ -40,7 +40,7 @@ class ServerConfig:
     grace: float = 20.0
     lame_duck: float = 0.0  # wait between NOT_SERVING and closing the port, for load balancers
     max_receive_bytes: int = DEFAULT_MAX_REQUEST_BYTES + _MIB
-    max_send_bytes: int = 16 * _MIB
+    max_send_bytes: int = 24 * _MIB
     max_metadata_bytes: int = 16 * 1024
     max_concurrent_streams: int = 256  # per connection
     max_concurrent_rpcs: int | None = None  # for the process; more get RESOURCE_EXHAUSTED

@@ -23,6 +23,8 @@ from catalog.remote.sparse import BLOCK_BYTES, SparseFile
 from catalog.remote.transfer import StoreStream
 
 MAX_RANGES = 8
+MAX_ETAG_CHARS = 256
+MAX_VERSION_CHARS = 1024  # as many as the Signer takes
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 
 
@@ -232,17 +234,23 @@ class _Look:
             self._left = 0
 
     def _note(self, answer: StoreStream, size: int | None) -> None:
-        etag = (answer.headers.get("etag") or "").removeprefix("W/").strip('"') or None
+        given = (answer.headers.get("etag") or "").removeprefix("W/").strip('"')
+        etag = _short(given, MAX_ETAG_CHARS)
         if self._answered:
             if etag != self.etag or (None not in (size, self.file.size) and size != self.file.size):
                 raise _ReplacedError
             return
         self._answered = True
         self.etag = etag
-        self.version = answer.headers.get("x-amz-version-id")
+        self.version = _short(answer.headers.get("x-amz-version-id"), MAX_VERSION_CHARS)
         self.last_modified = _http_date(answer.headers.get("last-modified"))
         self.file.size = size
         self.compressed = answer.headers.get("content-encoding", "identity") != "identity"
+
+
+def _short(text: str | None, longest: int) -> str | None:
+    """None for what no store means: thousands of them would make a page too long to be sent."""
+    return text if text and len(text) <= longest else None
 
 
 def _http_date(text: str | None) -> datetime | None:

@@ -13,6 +13,8 @@ from signer.domain.reasons import Reason
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
+# A scope of 64 rules, or a thousand holders, has 150 KB: 1,000 of them fit no gRPC message.
+MAX_PAGE_BYTES = 8 * 1024 * 1024
 _MAX_DIGITS = 9
 _CHECK = 8
 # Ids and revision numbers. The check isn't secret, so a cursor may be anybody's invention.
@@ -68,9 +70,24 @@ class PageRequest:
         limit = self.limit()
         if len(items) <= limit:
             return Page(items, "")
-        last = cursor(items[limit - 1])
+        return self._ending(items[:limit], cursor)
+
+    def fitting(self, page: Page[T], sizes: Sequence[int], cursor: Callable[[T], str]) -> Page[T]:
+        """As many of the page's items as have :data:`MAX_PAGE_BYTES` together, but one at least.
+
+        ``sizes`` are those of its items, in bytes of a response.
+        """
+        total = 0
+        for index, size in enumerate(sizes):
+            total += size
+            if total > MAX_PAGE_BYTES and index:
+                return self._ending(page.items[:index], cursor)
+        return page
+
+    def _ending(self, items: Sequence[T], cursor: Callable[[T], str]) -> Page[T]:
+        last = cursor(items[-1])
         raw = self._check(last) + last.encode()
-        return Page(items[:limit], base64.urlsafe_b64encode(raw).decode().rstrip("="))
+        return Page(items, base64.urlsafe_b64encode(raw).decode().rstrip("="))
 
     def _check(self, cursor: str) -> bytes:
         # No secret: it only tells a token of this list from one of another, or a typing error.

@@ -1,11 +1,12 @@
 # ruff: noqa: N802 - the method names are the contract's
 """The servicer: each method maps in, calls one use case and maps out."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import Message
 from sealmount.signer.v1 import resources_pb2, service_pb2, service_pb2_grpc
 
 from serving.calls import caller, request_id
@@ -31,6 +32,10 @@ class UseCases:
     credentials: Credentials
     bindings: Bindings
     signing: Signing
+
+
+def _sizes(messages: Sequence[Message]) -> list[int]:
+    return [message.ByteSize() for message in messages]
 
 
 class SignerServicer(service_pb2_grpc.SignerServiceServicer):
@@ -74,7 +79,10 @@ class SignerServicer(service_pb2_grpc.SignerServiceServicer):
             "ListCredentials", lambda use, _: use.credentials.list(project, asked)
         )
         credentials = [write.credential(view) for view in page.items]
-        return Pb.ListCredentialsResponse(credentials=credentials, next_page_token=page.next_token)
+        page = asked.fitting(page, _sizes(credentials), lambda view: view.credential.credential_id)
+        return Pb.ListCredentialsResponse(
+            credentials=credentials[: len(page.items)], next_page_token=page.next_token
+        )
 
     async def DisableCredential(
         self, request: Pb.DisableCredentialRequest, context: Any
@@ -121,7 +129,10 @@ class SignerServicer(service_pb2_grpc.SignerServiceServicer):
         asked = read.page_of(f"{project}/bindings", request.page_size, request.page_token)
         page = await self._do("ListBindings", lambda use, _: use.bindings.list(project, asked))
         bindings = [write.binding(bound) for bound in page.items]
-        return Pb.ListBindingsResponse(bindings=bindings, next_page_token=page.next_token)
+        page = asked.fitting(page, _sizes(bindings), lambda bound: bound.binding.binding_id)
+        return Pb.ListBindingsResponse(
+            bindings=bindings[: len(page.items)], next_page_token=page.next_token
+        )
 
     async def DeleteBinding(self, request: Pb.DeleteBindingRequest, context: Any) -> Empty:
         ref = read.binding_ref(request.name)

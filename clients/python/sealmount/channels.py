@@ -18,7 +18,7 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-_MAX_RECEIVE_BYTES = 16 * 1024 * 1024
+_MAX_RECEIVE_BYTES = 24 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
