@@ -1,6 +1,8 @@
 """Mounting, looking at, changing and unmounting buckets."""
 
+import asyncio
 import contextlib
+import contextvars
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +17,9 @@ from catalog.domain.reasons import Reason
 from serving.faults import Fault, ForeignFault
 
 T = TypeVar("T")
+_UNDOING_SECONDS = 15.0
+# Longer than a CreateBucket may last, so that its intent is still there when it gets so far.
+_INTENT_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +47,13 @@ class BucketChange:
 class Buckets:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._undoing: set[asyncio.Task[None]] = set()
 
     async def create(self, new: NewBucket) -> Bucket:
         """Mounts a bucket. The binding is held before the bucket is there, never after.
+
+        Before that an intent is written down, so that a hold for which no bucket came to be is
+        released whatever happens to the caller, to this process or to the Signer.
 
         BUCKET_ALREADY_EXISTS, RESOURCE_NOT_FOUND (the binding), BINDING_UNSUITABLE, and the
         Signer's own faults.
@@ -54,12 +63,19 @@ class Buckets:
             if await desk.buckets.get(tx, ref.project, ref.bucket_id) is not None:
                 raise _taken(ref)
         _check_suitable(await self._binding(new.binding))
-        await desk.signer.hold(new.binding, ref.name)
+        bucket = self._made(new)
+        intent = dataclasses.replace(bucket, uid=desk.random(16))
+        async with desk.database.write() as tx:
+            await desk.buckets.intend(tx, intent)
+            await desk.queue.enqueue_purge(tx, intent.uid, _INTENT_SECONDS)
         try:
-            bucket, hold_again = await self._insert(new)
-        except BaseException:
-            with contextlib.suppress(Fault):
-                await self._release(ref, new.binding)
+            await desk.signer.hold(new.binding, ref.name)
+            hold_again = await self._insert(bucket, intent.uid)
+        except Exception:
+            await asyncio.shield(self._begin_undoing(intent))
+            raise
+        except BaseException:  # cancelled: nobody waits for an answer
+            self._begin_undoing(intent)
             raise
         if hold_again:
             # The purge of an earlier bucket of this name may have released it in between.
@@ -74,10 +90,10 @@ class Buckets:
                 raise not_found(name) from None
             raise
 
-    async def _insert(self, new: NewBucket) -> tuple[Bucket, bool]:
+    def _made(self, new: NewBucket) -> Bucket:
         desk, ref = self._desk, new.ref
         now = desk.now()
-        bucket = Bucket(
+        return Bucket(
             project=ref.project,
             bucket_id=ref.bucket_id,
             uid=desk.random(16),
@@ -89,11 +105,31 @@ class Buckets:
             create_time=now,
             update_time=now,
         )
-        async with desk.database.write() as tx:
-            if not await desk.buckets.insert(tx, bucket):
-                raise _taken(ref)
-            earlier = await desk.buckets.has_tombstone(tx, ref.project, ref.bucket_id, new.binding)
-        return bucket, earlier
+
+    async def _insert(self, bucket: Bucket, intent_uid: str) -> bool:
+        """Whether the hold may have been released meanwhile. BUCKET_ALREADY_EXISTS."""
+        buckets, where = self._desk.buckets, (bucket.project, bucket.bucket_id)
+        async with self._desk.database.write() as tx:
+            if not await buckets.insert(tx, bucket):
+                raise _taken(BucketRef(*where))
+            withdrawn = await buckets.withdraw(tx, intent_uid)
+            return not withdrawn or await buckets.has_tombstone(tx, *where, bucket.binding)
+
+    def _begin_undoing(self, intent: Bucket) -> asyncio.Task[None]:
+        # In a context of its own: what is left of the call's deadline may be nothing.
+        task = asyncio.create_task(self._undo(intent), context=contextvars.Context())
+        self._undoing.add(task)
+        task.add_done_callback(self._undoing.discard)
+        return task
+
+    async def _undo(self, intent: Bucket) -> None:
+        """At once what the intent's purge would do later, unless something is in the way."""
+        ref = BucketRef(intent.project, intent.bucket_id)
+        with contextlib.suppress(Fault, TimeoutError):
+            async with asyncio.timeout(_UNDOING_SECONDS):
+                await self._release(ref, intent.binding)
+                async with self._desk.database.write() as tx:
+                    await self._desk.buckets.withdraw(tx, intent.uid)
 
     async def get(self, ref: BucketRef) -> Bucket:
         async with self._desk.database.read() as tx:
@@ -154,11 +190,15 @@ class Buckets:
 
     async def _release(self, ref: BucketRef, binding: str) -> None:
         """Unless a bucket of the same name lives on the binding."""
-        desk = self._desk
-        async with desk.database.read() as tx:
-            held = await desk.buckets.holds(tx, ref.project, ref.bucket_id, binding)
-        if not held:
-            await desk.signer.release(binding, ref.name)
+        if await self._lives(ref, binding):
+            return
+        await self._desk.signer.release(binding, ref.name)
+        if await self._lives(ref, binding):  # mounted in between, and its hold is gone
+            await self._desk.signer.hold(binding, ref.name)
+
+    async def _lives(self, ref: BucketRef, binding: str) -> bool:
+        async with self._desk.database.read() as tx:
+            return await self._desk.buckets.holds(tx, ref.project, ref.bucket_id, binding)
 
 
 def _check_suitable(info: BindingInfo) -> None:

@@ -167,8 +167,11 @@ class JobQueue(Protocol):
         self, tx: Tx, project: str, operation_id: str, bucket_uid: str
     ) -> None: ...
 
-    async def enqueue_purge(self, tx: Tx, bucket_uid: str) -> None:
-        """Deletes a tombstoned bucket's images and releases its binding once more."""
+    async def enqueue_purge(self, tx: Tx, bucket_uid: str, after: float = 0.0) -> None:
+        """Deletes a tombstoned bucket's images and releases its binding once more.
+
+        ``after`` so many seconds it does so for what is then still an intent.
+        """
         ...
 
 

@@ -47,9 +47,10 @@ class DbosJobQueue:
             tx, IMPORTS, workflow_id, bucket_uid, _WAITING, project, operation_id, bucket_uid, first
         )
 
-    async def enqueue_purge(self, tx: AsyncConnection, bucket_uid: str) -> None:
+    async def enqueue_purge(self, tx: AsyncConnection, bucket_uid: str, after: float = 0.0) -> None:
+        first, workflow_id = {"segment": 1}, f"purge/{bucket_uid}/1"
         await self._enqueue(
-            tx, PURGES, f"purge/{bucket_uid}/1", bucket_uid, _WAITING, bucket_uid, {"segment": 1}
+            tx, PURGES, workflow_id, bucket_uid, _WAITING, bucket_uid, first, rest=after
         )
 
     async def continue_import(
@@ -80,6 +81,7 @@ class DbosJobQueue:
         partition: str,
         priority: int,
         *arguments: Any,
+        rest: float = 0.0,
     ) -> None:
         options: EnqueueOptions = {
             "workflow_name": queue,
@@ -89,6 +91,8 @@ class DbosJobQueue:
             "priority": priority,
             "app_version": VERSION,
         }
+        if rest:
+            options["delay_seconds"] = rest
         await tx.run_sync(
             lambda conn: self._client.dbos.enqueue_in_transaction(conn, options, *arguments)
         )

@@ -1,6 +1,7 @@
 """Buckets: the port BucketStore on the table."""
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -18,24 +19,21 @@ class BucketTable:
 
     async def insert(self, tx: AsyncConnection, bucket: Bucket) -> bool:
         insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-        statement = insert(buckets).values(
-            uid=bucket.uid,
-            project=bucket.project,
-            bucket_id=bucket.bucket_id,
-            binding=bucket.binding,
-            mode=bucket.mode,
-            probe_policy=bucket.probe_policy,
-            display_name=bucket.display_name,
-            etag=bucket.etag,
-            create_time=bucket.create_time,
-            update_time=bucket.update_time,
-        )
+        statement = insert(buckets).values(_columns(bucket))
         result = await tx.execute(
             statement.on_conflict_do_nothing(
                 index_elements=["project", "bucket_id"], index_where=_LIVE
             ).returning(buckets.c.uid)
         )
         return result.first() is not None
+
+    async def intend(self, tx: AsyncConnection, bucket: Bucket) -> None:
+        values = {**_columns(bucket), "delete_time": bucket.create_time}
+        await tx.execute(sa.insert(buckets).values(values))
+
+    async def withdraw(self, tx: AsyncConnection, bucket_uid: str) -> bool:
+        result = await tx.execute(sa.delete(buckets).where(buckets.c.uid == bucket_uid, ~_LIVE))
+        return result.rowcount == 1
 
     async def get(self, tx: AsyncConnection, project: str, bucket_id: str) -> Bucket | None:
         row = (await tx.execute(_named(project, bucket_id))).one_or_none()
@@ -101,6 +99,21 @@ class BucketTable:
                 health_time=health.check_time,
             )
         )
+
+
+def _columns(bucket: Bucket) -> dict[str, Any]:
+    return {
+        "uid": bucket.uid,
+        "project": bucket.project,
+        "bucket_id": bucket.bucket_id,
+        "binding": bucket.binding,
+        "mode": bucket.mode,
+        "probe_policy": bucket.probe_policy,
+        "display_name": bucket.display_name,
+        "etag": bucket.etag,
+        "create_time": bucket.create_time,
+        "update_time": bucket.update_time,
+    }
 
 
 def _named(project: str, bucket_id: str) -> sa.Select[tuple[object, ...]]:

@@ -165,11 +165,15 @@ def terms() -> Terms:
 
 
 class FakeQueue:
-    """Remembers what was handed to it; ``fault`` is raised in its place while it is set."""
+    """Remembers what was handed to it; ``fault`` is raised in its place while it is set.
+
+    ``intents`` are purges that have time.
+    """
 
     def __init__(self) -> None:
         self.imports: list[tuple[str, str, str]] = []
         self.purges: list[str] = []
+        self.intents: list[str] = []
         self.fault: Fault | None = None
 
     async def enqueue_import(
@@ -179,8 +183,8 @@ class FakeQueue:
             raise self.fault
         self.imports.append((project, operation_id, bucket_uid))
 
-    async def enqueue_purge(self, tx: object, bucket_uid: str) -> None:
-        self.purges.append(bucket_uid)
+    async def enqueue_purge(self, tx: object, bucket_uid: str, after: float = 0.0) -> None:
+        (self.intents if after else self.purges).append(bucket_uid)
 
 
 class FakeChecker:
