@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -16,6 +17,7 @@ from catalog.config import Config
 from catalog.domain.reasons import Reason
 from catalog.jobs import engine as jobs_engine
 from catalog.jobs.queue import DbosJobQueue
+from catalog.jobs.tools import JobSettings
 from catalog.jobs.worker import WorkerConfig, run_worker
 from catalog.remote.guarded import StoreHttp
 from catalog.remote.targets import StorePolicy
@@ -184,4 +186,9 @@ async def work(config: Config) -> None:
     """Runs jobs until SIGTERM or SIGINT. WorkerRunning as run_worker."""
     http = StoreHttp(StorePolicy(config.allowed_origins))
     async with signer_of(config) as signer, http:
-        await run_worker(WorkerConfig(config.database, config.worker_id), signer, http)
+        settings = JobSettings(
+            max_images_per_bucket=config.max_images_per_bucket,
+            operation_retention=timedelta(days=config.operation_retention_days),
+        )
+        worker = WorkerConfig(config.database, config.worker_id, settings=settings)
+        await run_worker(worker, signer, http)

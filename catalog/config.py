@@ -16,7 +16,9 @@ class Config:
 
     ``signer_name`` is the DNS name in the Signer's certificate, "" when it is the address's.
     ``allowed_origins`` are stores' exact origins (``http://127.0.0.1:9000``) that may be plain
-    http and have private addresses. ``worker_id`` is "" for the worker's own choice.
+    http and have private addresses. ``worker_id`` is "" for the worker's own choice. Imports bring
+    no more than ``max_images_per_bucket``; operations that have ended are forgotten after
+    ``operation_retention_days``.
     """
 
     listen: str
@@ -29,6 +31,8 @@ class Config:
     signer_timeout: float
     allowed_origins: frozenset[str]
     worker_id: str
+    max_images_per_bucket: int
+    operation_retention_days: int
     reflection: bool
     log_level: str
 
@@ -47,6 +51,10 @@ def load(environment: Mapping[str, str]) -> Config:
         signer_timeout=settings.seconds("SIGNER_TIMEOUT_SECONDS", 10.0, 0.1, 60.0),
         allowed_origins=settings.items("ALLOWED_ORIGINS"),
         worker_id=settings.text("WORKER_ID", ""),
+        max_images_per_bucket=settings.number(
+            "MAX_IMAGES_PER_BUCKET", 20_000_000, 1, 1_000_000_000
+        ),
+        operation_retention_days=settings.number("OPERATION_RETENTION_DAYS", 30, 1, 3650),
         reflection=settings.flag("REFLECTION", default=False),
         log_level=settings.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
     )

@@ -61,6 +61,17 @@ class Settings:
             return default
         return value
 
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        """A whole number within bounds."""
+        try:
+            value = int(self.text(name, str(default)))
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            self._problems.append(f"{self._prefix}{name} must be {least} to {most}")
+            return default
+        return value
+
     def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
         value = self.text(name, default)
         if value not in allowed:

@@ -181,7 +181,8 @@ class PageCounts:
 
     ``listed`` is ``created + existing + excluded``. ``unsignable`` says how many of them can't be
     signed for, ``to_probe`` how many wait to be looked into. ``gone`` is True when the bucket was
-    unmounted meanwhile and nothing was written.
+    unmounted meanwhile and nothing was written, ``full`` when new images were left out, since the
+    bucket has as many as it may have.
     """
 
     listed: int = 0
@@ -191,6 +192,7 @@ class PageCounts:
     unsignable: int = 0
     to_probe: int = 0
     gone: bool = False
+    full: bool = False
 
     def progress(self) -> ImportCounts:
         return ImportCounts(

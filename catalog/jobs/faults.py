@@ -107,6 +107,14 @@ def bucket_deleted() -> OperationFault:
     )
 
 
+def images_limit(limit: int) -> OperationFault:
+    return OperationFault(
+        Reason.IMAGES_LIMIT_REACHED,
+        "The bucket has as many images as it may have. Those brought in by then stay.",
+        metadata={"limit": str(limit)},
+    )
+
+
 def internal() -> OperationFault:
     return OperationFault(
         Reason.INTERNAL, "The job failed within the server, more often than it is tried again."

@@ -2,24 +2,16 @@
 
 import asyncio
 import logging
-from datetime import timedelta
 
 from dbos import DBOSClient, WorkflowStatus
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from catalog.domain.model import OperationState
-from catalog.jobs.clock import now
-from catalog.jobs.faults import internal
 from catalog.jobs.queue import IMPORTS
 from catalog.jobs.runner import Runner
+from catalog.jobs.sweeping import Sweeper
 from catalog.jobs.workers import Roster
-from catalog.storage import jobs as records
-from serving.database import write_tx
 from serving.scrub import describe
 
 _logger = logging.getLogger("sealmount.jobs")
-_KEPT = timedelta(hours=1)
-_SWEEP = 200
 _SWEEPS_APART = 12  # beats
 
 
@@ -28,16 +20,16 @@ class Housekeeping:
 
     def __init__(
         self,
-        engine: AsyncEngine,
         client: DBOSClient,
         roster: Roster,
         runner: Runner,
+        sweeper: Sweeper,
         beat_seconds: float,
     ) -> None:
-        self._engine = engine
         self._client = client
         self._roster = roster
         self._runner = runner
+        self._sweeper = sweeper
         self._beat_seconds = beat_seconds
 
     async def run(self) -> None:
@@ -49,7 +41,7 @@ class Housekeeping:
                 await self._resume_left()
                 await self._take_over()
                 if beats % _SWEEPS_APART == 0:
-                    await self._sweep()
+                    await self._sweeper.sweep()
             except Exception as error:  # noqa: BLE001 - the next beat tries again
                 _logger.warning("housekeeping failed", extra={"fields": describe(error)})
             beats += 1
@@ -94,28 +86,3 @@ class Housekeeping:
         self._runner.left.clear()
         for workflow in found:
             await self._resume(workflow)
-
-    async def _sweep(self) -> None:
-        """End the operations of workflows that DBOS gave up, and forget what is long over."""
-        given_up = await self._client.list_workflows_async(
-            status=["ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
-            name=IMPORTS,
-            limit=_SWEEP,
-            load_input=False,
-            load_output=False,
-        )
-        for workflow in given_up:
-            project, operation_id, _ = workflow.workflow_id.split("/")
-            async with write_tx(self._engine) as conn:
-                await records.finish(
-                    conn, project, operation_id, OperationState.FAILED, internal(), now()
-                )
-        over = await self._client.list_workflows_async(
-            status=["SUCCESS", "ERROR", "CANCELLED"],
-            completed_before=(now() - _KEPT).isoformat(),
-            limit=_SWEEP,
-            load_input=False,
-            load_output=False,
-        )
-        if over:
-            await self._client.delete_workflows_async([one.workflow_id for one in over])

@@ -10,13 +10,13 @@ can't be asked that, so there the store's own token is kept.
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from catalog.app.keys import MAX_KEY_BYTES, is_signable, is_storable
 from catalog.domain.ports import ListedEntry, Signer
 from catalog.jobs.faults import JobStopped, from_store
-from catalog.jobs.retry import RetryPolicy, asking_signer, asking_store
+from catalog.jobs.retry import RetryPolicy, StoreSlow, asking_signer, asking_store
 from catalog.remote.errors import StoreError
 from catalog.remote.guarded import StoreHttp
 from catalog.remote.listing import LISTING_MAX_BYTES, ListingCursor, ListingPage
@@ -29,26 +29,26 @@ PAGE_KEYS = 1000
 class Position:
     """Where a listing goes on. ``token`` is used in place of ``after`` once it isn't ``ordered``.
 
-    ``epoch`` is the location's, 0 before the first page: a listing belongs to one location.
+    ``epoch`` is the location's, 0 before the first page: a listing belongs to one location. The
+    last three are the ListingCursor's: a store that goes round in a circle is noticed even when
+    each round takes longer than a worker lives. ``tries`` in vain were made here already.
     """
 
     after: str = ""
     token: str = ""
     ordered: bool = True
     epoch: int = 0
+    pages: int = 0
+    empty_pages: int = 0
+    mark: str = ""
+    tries: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        token = "" if self.ordered else self.token
-        return {
-            "after": self.after,
-            "token": token,
-            "ordered": self.ordered,
-            "epoch": self.epoch,
-        }
+        return asdict(self) | {"token": "" if self.ordered else self.token}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        return cls(data["after"], data["token"], data["ordered"], data["epoch"])
+        return cls(**data)
 
 
 @dataclass(slots=True)
@@ -56,7 +56,8 @@ class Batch:
     """What some pages held, and where to go on; ``next`` is None at the end of the listing.
 
     ``moved`` says that the binding points to another location now: nothing of this batch counts,
-    and the listing starts again. ``stopped`` says why the pages after these can't be had.
+    and the listing starts again. ``stopped`` says why the pages after these can't be had, ``rest``
+    for how long (seconds) they had better not be asked for.
     """
 
     entries: list[ListedEntry] = field(default_factory=list)
@@ -64,6 +65,7 @@ class Batch:
     next: Position | None = None
     moved: bool = False
     stopped: JobStopped | None = None
+    rest: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,6 @@ class ListingReader:
 
     def __init__(self, what: ListingOf) -> None:
         self._what = what
-        self._cursor = ListingCursor()
         self._token = ""
         self._at: Position | None = None
         self._ahead: asyncio.Task[Batch] | None = None
@@ -99,14 +100,13 @@ class ListingReader:
         """The batch at ``position``: read ahead already, or read now if that is another place."""
         if self._at is None or self._at.to_json() != position.to_json():
             await self.close()
-            self._cursor = ListingCursor()
             self._token = "" if position.ordered else position.token
         if self._ahead is None:
             self._ahead = asyncio.create_task(self._read(position))
         batch = await asyncio.shield(self._ahead)
         self._ahead = None
         self._at = batch.next
-        if batch.next is not None and batch.stopped is None:
+        if batch.next is not None and batch.stopped is None and not batch.rest:
             self._ahead = asyncio.create_task(self._read(batch.next))
         return batch
 
@@ -130,6 +130,10 @@ class ListingReader:
                 batch.stopped = stopped
                 batch.next = position
                 return batch
+            except StoreSlow as slow:
+                batch.rest = self._what.retry.rest(slow.tries)
+                batch.next = replace(position, tries=slow.tries)
+                return batch
             if self._token == "":
                 return batch
             if time.monotonic() > until:
@@ -140,7 +144,7 @@ class ListingReader:
     async def _page(self, batch: Batch, position: Position) -> Position:
         """Read one page into the batch; where to go on after it. Sets the token, "" at the end."""
         page, location_prefix, epoch = await asking_store(
-            self._what.retry, lambda: self._ask(position)
+            self._what.retry, lambda: self._ask(position), position.tries
         )
         keys = [entry.key for entry in page.entries]
         ordered = position.ordered
@@ -149,13 +153,17 @@ class ListingReader:
             ordered = follows and keys == sorted(keys)
         batch.entries.extend(_relative(page, location_prefix))
         batch.epoch = epoch
+        cursor = ListingCursor(
+            pages=position.pages, empty_pages=position.empty_pages, mark=position.mark
+        )
         try:
-            self._token = self._cursor.advance(page) or ""
+            self._token = cursor.advance(page) or ""
         except StoreError as error:
             broken = error
         else:
             after = keys[-1][len(location_prefix) :] if keys else position.after
-            return Position(after, self._token, ordered, epoch)
+            seen = cursor.pages, cursor.empty_pages, cursor.mark
+            return Position(after, self._token, ordered, epoch, *seen)
         raise from_store(broken)
 
     async def _ask(self, position: Position) -> tuple[ListingPage, str, int]:

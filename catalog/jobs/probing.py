@@ -8,7 +8,8 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from catalog.domain.model import InfoState, ItemFailure, SourceState
 from catalog.domain.ports import (
@@ -61,7 +62,10 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class ProbeOf:
-    """Whom to ask, and how hard. ``look`` False reads no more than whether the object is there."""
+    """Whom to ask, and how hard. ``look`` False reads no more than whether the object is there.
+
+    After ``batch_seconds`` no further image of a batch is begun.
+    """
 
     binding: str
     on_behalf_of: str
@@ -73,44 +77,81 @@ class ProbeOf:
     concurrency: int = 16
     seconds: float = 30.0
     tries: int = 3
+    batch_seconds: float = 60.0
 
 
 @dataclass(slots=True)
 class Probed:
-    """What became of a batch; ``stopped`` when it is the job's failure, and nothing else counts."""
+    """What became of a batch; ``stopped`` when it is the job's failure, and nothing else counts.
+
+    ``reached`` is the key of the last image that was looked into, None when all of them were.
+    """
 
     results: list[ProbeResult] = field(default_factory=list)
     failures: list[ItemFailure] = field(default_factory=list)
     stopped: JobStopped | None = None
+    reached: str | None = None
+
+
+class _Looked(NamedTuple):
+    """``outcome`` is None for an image that couldn't be signed for: ``url`` says why."""
+
+    url: Url
+    outcome: ProbeOutcome | None
+    epoch: int
 
 
 async def probe_batch(what: ProbeOf, images: Sequence[ImageToProbe], now: datetime) -> Probed:
-    """Look into up to 1,000 images. Never raises for what the store or the Signer does."""
+    """Look into up to 1,000 images, in their order. Never raises for what store or Signer does."""
     try:
         terms, urls = await _sign(what, images)
     except JobStopped as stopped:
         return Probed(stopped=stopped)
-    limit = asyncio.Semaphore(what.concurrency)
+    looks = await _look_at_all(what, images, terms, urls)
+    for look in looks:
+        if isinstance(look, JobStopped):
+            return Probed(stopped=look)
+    looked = [look for look in looks if isinstance(look, _Looked)]
+    whole = _store_wide([look.outcome for look in looked])
+    if whole is not None:
+        return Probed(stopped=from_store(whole))
+    probed = Probed(reached=None if len(looked) == len(images) else images[len(looked) - 1].key)
+    for image, look in zip(images, looked, strict=False):
+        if look.outcome is None:
+            _unsigned(probed, image, look.url, now)
+        else:
+            _seen(probed, what, image, look.outcome, look.epoch, now)
+    return probed
 
-    async def one(image: ImageToProbe, url: Url) -> ProbeOutcome | None:
-        if not url.url:
-            return None
-        async with limit:
-            return await _look(what, image, url, terms)
+
+async def _look_at_all(
+    what: ProbeOf, images: Sequence[ImageToProbe], terms: Terms, urls: Sequence[Url]
+) -> list[_Looked | JobStopped]:
+    """One for each image up to the last that was begun in time, the first of all at any rate."""
+    limit = asyncio.Semaphore(what.concurrency)
+    until = time.monotonic() + what.batch_seconds
+    begun = 0
+
+    async def one(image: ImageToProbe, url: Url) -> _Looked | JobStopped | None:
+        nonlocal begun
+        async with limit:  # which lets them in by their order
+            if begun and time.monotonic() > until:
+                return None
+            begun += 1
+            try:
+                return await _look(what, image, url, terms)
+            except JobStopped as stopped:
+                return stopped
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(*pair)) for pair in zip(images, urls, strict=True)]
-    outcomes = [task.result() for task in tasks]
-    whole = _store_wide(outcomes)
-    if whole is not None:
-        return Probed(stopped=from_store(whole))
-    probed = Probed()
-    for image, url, outcome in zip(images, urls, outcomes, strict=True):
-        if outcome is None:
-            _unsigned(probed, image, url, now)
-        else:
-            _seen(probed, what, image, outcome, terms.location_epoch, now)
-    return probed
+    looks: list[_Looked | JobStopped] = []
+    for task in tasks:
+        look = task.result()
+        if look is None:
+            break
+        looks.append(look)
+    return looks
 
 
 async def _sign(what: ProbeOf, images: Sequence[ImageToProbe]) -> tuple[Terms, list[Url]]:
@@ -122,11 +163,13 @@ async def _sign(what: ProbeOf, images: Sequence[ImageToProbe]) -> tuple[Terms, l
     )
 
 
-async def _look(what: ProbeOf, image: ImageToProbe, url: Url, terms: Terms) -> ProbeOutcome:
+async def _look(what: ProbeOf, image: ImageToProbe, url: Url, terms: Terms) -> _Looked:
     tries = 0
-    while True:
+    while url.url:
         tries += 1
         await what.pace.turn()
+        if not _lasts(what, terms):
+            terms, (url,) = await _sign(what, [image])
         outcome = await probe(
             what.http,
             url.url,
@@ -137,8 +180,14 @@ async def _look(what: ProbeOf, image: ImageToProbe, url: Url, terms: Terms) -> P
         )
         retryable = outcome.reason is not None and outcome.reason.retryable
         if not retryable or tries >= what.tries:
-            return outcome
+            return _Looked(url, outcome, terms.location_epoch)
         await asyncio.sleep(what.retry.wait(tries))
+    return _Looked(url, None, terms.location_epoch)
+
+
+def _lasts(what: ProbeOf, terms: Terms) -> bool:
+    """Whether the URL is good for a whole look: past its time the store would say "forbidden"."""
+    return datetime.now(UTC) + timedelta(seconds=what.seconds) < terms.not_after
 
 
 def _store_wide(outcomes: Sequence[ProbeOutcome | None]) -> StoreError | None:

@@ -15,12 +15,10 @@ from dbos import EnqueueOptions
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from catalog.jobs.engine import VERSION, Client
+from catalog.jobs.turns import pass_turn, take_turn
 
 IMPORTS = "imports"
 PURGES = "purges"
-# The rest of a job that has begun goes before jobs of the same bucket that haven't.
-_WAITING = 10
-_BEGUN = 1
 
 
 class DbosJobQueue:
@@ -41,16 +39,27 @@ class DbosJobQueue:
         self, tx: AsyncConnection, project: str, operation_id: str, bucket_uid: str
     ) -> None:
         """One import of a bucket runs at a time, the others in the order they were asked for."""
+        if await take_turn(tx, project, operation_id, bucket_uid):
+            await self._begin(tx, project, operation_id, bucket_uid)
+
+    async def import_ended(self, tx: AsyncConnection, project: str, operation_id: str) -> None:
+        """Let the next import of its bucket begin, in the transaction that ends this one."""
+        following = await pass_turn(tx, project, operation_id)
+        if following is not None:
+            await self._begin(tx, project, *following)
+
+    async def _begin(
+        self, tx: AsyncConnection, project: str, operation_id: str, bucket_uid: str
+    ) -> None:
         first = {"phase": "BEGIN", "segment": 1}
         workflow_id = import_workflow_id(project, operation_id, 1)
         await self._enqueue(
-            tx, IMPORTS, workflow_id, bucket_uid, _WAITING, project, operation_id, bucket_uid, first
+            tx, IMPORTS, workflow_id, project, 0.0, project, operation_id, bucket_uid, first
         )
 
     async def enqueue_purge(self, tx: AsyncConnection, bucket_uid: str, after: float = 0.0) -> None:
-        first, workflow_id = {"segment": 1}, f"purge/{bucket_uid}/1"
         await self._enqueue(
-            tx, PURGES, workflow_id, bucket_uid, _WAITING, bucket_uid, first, rest=after
+            tx, PURGES, f"purge/{bucket_uid}/1", bucket_uid, after, bucket_uid, {"segment": 1}
         )
 
     async def continue_import(
@@ -60,18 +69,22 @@ class DbosJobQueue:
         operation_id: str,
         bucket_uid: str,
         state: dict[str, Any],
+        rest: float = 0.0,
     ) -> None:
-        """The rest of an import as a workflow of its own, beginning at ``state``."""
+        """What is left of an import as a workflow of its own, beginning at ``state``.
+
+        It waits for ``rest`` seconds, then its turn among the project's jobs.
+        """
         workflow_id = import_workflow_id(project, operation_id, state["segment"])
         await self._enqueue(
-            tx, IMPORTS, workflow_id, bucket_uid, _BEGUN, project, operation_id, bucket_uid, state
+            tx, IMPORTS, workflow_id, project, rest, project, operation_id, bucket_uid, state
         )
 
     async def continue_purge(
         self, tx: AsyncConnection, bucket_uid: str, state: dict[str, Any]
     ) -> None:
         workflow_id = f"purge/{bucket_uid}/{state['segment']}"
-        await self._enqueue(tx, PURGES, workflow_id, bucket_uid, _BEGUN, bucket_uid, state)
+        await self._enqueue(tx, PURGES, workflow_id, bucket_uid, 0.0, bucket_uid, state)
 
     async def _enqueue(
         self,
@@ -79,16 +92,14 @@ class DbosJobQueue:
         queue: str,
         workflow_id: str,
         partition: str,
-        priority: int,
+        rest: float,
         *arguments: Any,
-        rest: float = 0.0,
     ) -> None:
         options: EnqueueOptions = {
             "workflow_name": queue,
             "queue_name": queue,
             "workflow_id": workflow_id,
             "queue_partition_key": partition,
-            "priority": priority,
             "app_version": VERSION,
         }
         if rest:

@@ -71,6 +71,7 @@ class Runner:
                     await records.finish(
                         conn, project, operation_id, OperationState.FAILED, internal(), now()
                     )
+                    await self._tools.queue.import_ended(conn, project, operation_id)
 
             fields = {"project": project, "operation": operation_id}
             return await self._execute(fields, job, broke)

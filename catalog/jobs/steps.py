@@ -27,6 +27,7 @@ _logger = logging.getLogger("sealmount.jobs")
 
 # A paused process can keep its locks until idle_in_transaction_session_timeout ends its session.
 _LOCK_NOT_AVAILABLE = "55P03"
+_TRANSACTIONS = 4
 
 Json = dict[str, Any]
 Brought = TypeVar("Brought")
@@ -49,11 +50,33 @@ class StepPostponed(asyncio.CancelledError):
 
 
 class _PreparingSession(AsyncSession):
+    """One of at most ``places`` transactions at a time.
+
+    More would wait for a connection of the engine's pool, in no order and not for ever; and to DBOS
+    a pool's timeout is a step that failed for good.
+    """
+
+    places: asyncio.Semaphore
+
     async def __aenter__(self) -> Self:
         prepare = _prepare.get()
         if prepare is not None:
             await prepare()
+        await self.places.acquire()
         return await super().__aenter__()
+
+    async def __aexit__(self, *error: Any) -> None:
+        try:
+            await super().__aexit__(*error)
+        finally:
+            self.places.release()
+
+
+def _sessions() -> type[_PreparingSession]:
+    class Sessions(_PreparingSession):
+        places = asyncio.Semaphore(_TRANSACTIONS)
+
+    return Sessions
 
 
 async def no_preparation() -> None:
@@ -70,7 +93,7 @@ class Steps:
 
     @classmethod
     async def create(cls, database_url: str, engine: AsyncEngine) -> Self:
-        sessions = async_sessionmaker(class_=_PreparingSession, expire_on_commit=False)
+        sessions = async_sessionmaker(class_=_sessions(), expire_on_commit=False)
         source = await datasource(database_url, engine, sessions)
         return cls(source, engine.dialect.name == "sqlite")
 

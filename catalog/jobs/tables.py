@@ -1,4 +1,4 @@
-"""Two tables beside DBOS's: who works, and how often a job was begun without getting on."""
+"""Tables beside DBOS's: who works, whose turn it is, and how often a job was begun in vain."""
 
 import sqlalchemy as sa
 
@@ -19,6 +19,16 @@ attempts = sa.Table(
     metadata,
     sa.Column("workflow_id", sa.Text, primary_key=True),
     sa.Column("attempts", sa.Integer, nullable=False),
+)
+
+# The import of each bucket that has a workflow; those of the same bucket that wait have none.
+turns = sa.Table(
+    "job_turns",
+    metadata,
+    sa.Column("bucket_uid", sa.Text, primary_key=True),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("operation_id", sa.Text, nullable=False),
+    sa.Index("job_turns_operation", "project", "operation_id"),
 )
 
 

@@ -28,6 +28,7 @@ from catalog.jobs.housekeeping import Housekeeping
 from catalog.jobs.queue import IMPORTS, PURGES, DbosJobQueue
 from catalog.jobs.runner import Runner
 from catalog.jobs.steps import Steps
+from catalog.jobs.sweeping import Sweeper
 from catalog.jobs.tools import JobSettings, Tools
 from catalog.jobs.workers import OnlyOne, Roster
 from catalog.remote.guarded import StoreHttp
@@ -44,12 +45,15 @@ class WorkerConfig:
     that is started again goes on with its own jobs; else each process gets one of its own.
 
     ``dead_after`` (seconds) should be a minute at least on SQLite, where a busy disk can hold a
-    heartbeat up. ``imports`` and ``purges`` are jobs at a time in this process.
+    heartbeat up. ``imports`` and ``purges`` are jobs at a time in this process,
+    ``imports_per_project`` in all workers together: fewer, so that one project's stores, which may
+    be slow on purpose, never take every place.
     """
 
     database_url: str
     worker_id: str = ""
-    imports: int = 4
+    imports: int = 16
+    imports_per_project: int = 4
     purges: int = 1
     poll_seconds: float = 0.25
     beat_seconds: float = 5.0
@@ -95,7 +99,8 @@ async def run_worker(
         runner = Runner(tools)
         runner.register()
         roster = Roster(engine, name, config.dead_after)
-        keeping = Housekeeping(engine, client.dbos, roster, runner, config.beat_seconds)
+        sweeper = Sweeper(engine, client.dbos, tools.queue, config.settings.operation_retention)
+        keeping = Housekeeping(client.dbos, roster, runner, sweeper, config.beat_seconds)
         await roster.beat()
         with _signals(stopping):
             async with _launched(config, name, runner), _running(keeping):
@@ -117,10 +122,13 @@ async def _launched(config: WorkerConfig, name: str, runner: Runner) -> AsyncIte
     DBOS(config=configuration(config.database_url, name))
     try:
         DBOS.launch()
-        for queue, at_a_time in ((IMPORTS, config.imports), (PURGES, config.purges)):
+        for queue, at_a_time, per_key in (
+            (IMPORTS, config.imports, config.imports_per_project),
+            (PURGES, config.purges, 1),
+        ):
             await DBOS.register_queue_async(
                 queue,
-                partition_concurrency=1,
+                partition_concurrency=per_key,
                 worker_concurrency=at_a_time,
                 polling_interval_sec=config.poll_seconds,
                 on_conflict="always_update",

@@ -23,6 +23,8 @@ class LockedBucket:
     no: int
     uid: str
     probe: bool
+    rows: int
+    """Images that it has, excluded ones among them."""
 
 
 async def lock_bucket(conn: AsyncConnection, bucket_uid: str) -> LockedBucket | None:
@@ -31,14 +33,14 @@ async def lock_bucket(conn: AsyncConnection, bucket_uid: str) -> LockedBucket | 
     On SQLite the transaction holds the only write lock already.
     """
     statement = (
-        sa.select(buckets.c.no, buckets.c.probe_policy)
+        sa.select(buckets.c.no, buckets.c.probe_policy, buckets.c.images + buckets.c.excluded)
         .where(buckets.c.uid == bucket_uid, buckets.c.delete_time.is_(None))
         .with_for_update()
     )
     row = (await conn.execute(statement)).one_or_none()
     if row is None:
         return None
-    return LockedBucket(row.no, bucket_uid, row.probe_policy == ProbePolicy.HEADERS)
+    return LockedBucket(row[0], bucket_uid, row[1] == ProbePolicy.HEADERS, row[2])
 
 
 class ImageTable:

@@ -43,6 +43,7 @@ from catalog.storage.buckets import BucketTable
 from catalog.storage.operations import end, named
 from catalog.storage.purge import Tombstone, drop_bucket, purge_bucket_chunk, tombstone
 from catalog.storage.records import PROGRESS
+from catalog.storage.retention import drop_ended_chunk
 from catalog.storage.tables import buckets, operation_failures, operations
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "add_failures",
     "add_progress",
     "drop_bucket",
+    "drop_ended_chunk",
     "finish",
     "images_to_probe",
     "key_page",
@@ -65,6 +67,8 @@ __all__ = [
     "write_named_keys",
     "write_probe_results",
 ]
+
+MAX_IMAGES = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,24 +166,30 @@ async def write_listing_page(
     entries: Sequence[ListedEntry],
     version_epoch: int,
     now: datetime,
+    max_images: int = MAX_IMAGES,
 ) -> PageCounts:
     """Writes up to 1,000 entries (any order; doubles count once as existing).
 
     New ones are created as AVAILABLE, or UNSIGNABLE. Existing ones take over etag, size and time;
     other bytes than before make them PENDING again, without a version. Excluded ones stay so.
-    ValueError for a key that can't be kept (:func:`catalog.app.keys.is_storable`).
+    Once the bucket has ``max_images``, excluded ones included, new ones are left out and ``full``
+    says so. ValueError for a key that can't be kept (:func:`catalog.app.keys.is_storable`).
     """
-    return await pages.write_listed(conn, bucket_uid, entries, version_epoch, now)
+    return await pages.write_listed(conn, bucket_uid, entries, version_epoch, now, max_images)
 
 
 async def write_named_keys(
-    conn: AsyncConnection, bucket_uid: str, keys: Sequence[str], now: datetime
+    conn: AsyncConnection,
+    bucket_uid: str,
+    keys: Sequence[str],
+    now: datetime,
+    max_images: int = MAX_IMAGES,
 ) -> PageCounts:
     """Writes up to 1,000 keys of an explicit import, bringing excluded ones back.
 
-    What is new is UNKNOWN until it is probed.
+    What is new is UNKNOWN until it is probed. ``max_images`` is as in write_listing_page.
     """
-    return await pages.write_named(conn, bucket_uid, keys, now)
+    return await pages.write_named(conn, bucket_uid, keys, now, max_images)
 
 
 async def key_page(

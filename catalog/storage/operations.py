@@ -27,6 +27,20 @@ def named(project: str, operation_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(operations.c.project == project, operations.c.operation_id == operation_id)
 
 
+async def next_unfinished(
+    conn: AsyncConnection, project: str, bucket_uid: str, but: str
+) -> str | None:
+    """The bucket's unfinished operation that was asked for first, ``but`` that one."""
+    statement = (
+        sa.select(operations.c.operation_id)
+        .where(operations.c.project == project, operations.c.bucket_uid == bucket_uid, _RUNNING)
+        .where(operations.c.operation_id != but)
+        .order_by(operations.c.create_time, operations.c.operation_id)
+        .limit(1)
+    )
+    return (await conn.execute(statement)).scalar_one_or_none()
+
+
 class OperationTable:
     """See :class:`catalog.domain.stores.OperationStore`."""
 

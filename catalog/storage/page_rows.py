@@ -81,12 +81,14 @@ _RESTORE = sa.update(images).where(_THIS).values(excluded=False, update_time=sa.
 class Page:
     """What is to be written, gathered row by row, and what it adds up to."""
 
-    def __init__(self, bucket: LockedBucket, now: datetime) -> None:
+    def __init__(self, bucket: LockedBucket, now: datetime, max_images: int) -> None:
         self._bucket = bucket
+        self._room = max_images - bucket.rows
         self._now = now
         self._micros = micros(now)
         self._hash = id_hasher(bucket.uid)
         self._new: list[tuple[Any, ...]] = []
+        self._full = False
         self.tally = Tally()
         self.existing = self.excluded = self.unsignable = self.to_probe = 0
 
@@ -99,7 +101,13 @@ class Page:
             excluded=self.excluded,
             unsignable=self.unsignable,
             to_probe=self.to_probe,
+            full=self._full,
         )
+
+    def has_room(self) -> bool:
+        """For one more new image; once there is none, the page is full."""
+        self._full = self._full or len(self._new) >= self._room
+        return not self._full
 
     def unread(self, source: SourceState) -> InfoState:
         """The state of an image that is still to be looked into, or isn't to be."""
@@ -136,14 +144,16 @@ class Page:
 class ListedPage(Page):
     """Of a listing: the store has seen these objects just now, in the location of ``epoch``."""
 
-    def __init__(self, bucket: LockedBucket, now: datetime, epoch: int) -> None:
-        super().__init__(bucket, now)
+    def __init__(self, bucket: LockedBucket, now: datetime, max_images: int, epoch: int) -> None:
+        super().__init__(bucket, now, max_images)
         self._epoch = epoch
         self._moved: list[dict[str, Any]] = []
         self._renewed: list[dict[str, Any]] = []
         self._same: list[str] = []
 
     def new(self, entry: ListedEntry) -> None:
+        if not self.has_room():
+            return
         modified = entry.last_modified
         info = self.add(
             entry.key,
@@ -216,11 +226,13 @@ class ListedPage(Page):
 class NamedPage(Page):
     """Of keys that someone named: whether there are such objects, a probe will tell."""
 
-    def __init__(self, bucket: LockedBucket, now: datetime) -> None:
-        super().__init__(bucket, now)
+    def __init__(self, bucket: LockedBucket, now: datetime, max_images: int) -> None:
+        super().__init__(bucket, now, max_images)
         self._restored: list[dict[str, Any]] = []
 
     def new(self, key: str) -> None:
+        if not self.has_room():
+            return
         source = SourceState.UNKNOWN if is_signable(key) else SourceState.UNSIGNABLE
         self._expect(source)
         self.add(key, source, 0, "", 0, None, None)

@@ -34,6 +34,7 @@ async def write_listed(
     entries: Sequence[ListedEntry],
     version_epoch: int,
     now: datetime,
+    max_images: int,
 ) -> PageCounts:
     """See :func:`catalog.storage.jobs.write_listing_page`."""
     _check(entry.key for entry in entries)
@@ -41,7 +42,7 @@ async def write_listed(
     if bucket is None:
         return PageCounts(gone=True)
     by_key = {entry.key: entry for entry in entries}
-    page = ListedPage(bucket, now, version_epoch)
+    page = ListedPage(bucket, now, max_images, version_epoch)
     page.existing = len(entries) - len(by_key)
     rows, only_these = await _there(conn, bucket, sorted(by_key))
     for row in rows:
@@ -53,7 +54,7 @@ async def write_listed(
 
 
 async def write_named(
-    conn: AsyncConnection, bucket_uid: str, keys: Sequence[str], now: datetime
+    conn: AsyncConnection, bucket_uid: str, keys: Sequence[str], now: datetime, max_images: int
 ) -> PageCounts:
     """See :func:`catalog.storage.jobs.write_named_keys`."""
     _check(keys)
@@ -61,7 +62,7 @@ async def write_named(
     if bucket is None:
         return PageCounts(gone=True)
     wanted = dict.fromkeys(keys)
-    page = NamedPage(bucket, now)
+    page = NamedPage(bucket, now, max_images)
     page.existing = len(keys) - len(wanted)
     rows, _ = await _there(conn, bucket, sorted(wanted))
     for row in rows:

@@ -12,6 +12,7 @@ from serving.database import Key, UtcTime
 metadata = sa.MetaData()
 _LIVE = sa.text("delete_time IS NULL")
 _RUNNING = sa.text("state = 'RUNNING'")
+_ENDED = sa.text("state <> 'RUNNING'")
 
 
 def _text(name: str) -> sa.Column[str]:
@@ -122,6 +123,7 @@ operations = sa.Table(
         sqlite_where=_RUNNING,
         postgresql_where=_RUNNING,
     ),
+    sa.Index("operations_ended", "end_time", sqlite_where=_ENDED, postgresql_where=_ENDED),
 )
 
 # The keys of an explicit import, a thousand to a row, in the order of their bytes.

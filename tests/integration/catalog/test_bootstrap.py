@@ -42,6 +42,8 @@ def config(folder: Path, pki: Pki, database: str) -> Config:
         signer_timeout=1.0,
         allowed_origins=frozenset({"http://127.0.0.1:9000"}),
         worker_id="",
+        max_images_per_bucket=1_000_000,
+        operation_retention_days=30,
         reflection=False,
         log_level="INFO",
     )

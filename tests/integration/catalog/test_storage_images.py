@@ -191,3 +191,22 @@ class TestNamed:
             "../c": "UNSIGNABLE", "a": "AVAILABLE", "b": "AVAILABLE", "new": "UNKNOWN",
             "x/..": "UNSIGNABLE",
         }  # fmt: skip
+
+
+class TestLimit:
+    async def test_new_images_are_left_out_and_known_ones_are_not(
+        self, database: Database, mounted: Bucket
+    ) -> None:
+        await listed(database, mounted, entry("b"), entry("c"))
+        async with database.write() as tx:
+            found = await IMAGES.page(tx, mounted.uid, "", "", False, 1)
+            await IMAGES.exclude(tx, mounted.uid, found[0].image_id, NOW)
+        async with database.write() as tx:
+            entries = [entry(key) for key in "abcde"]
+            counts = await jobs.write_listing_page(tx, mounted.uid, entries, 1, LATER, 3)
+            named = await jobs.write_named_keys(tx, mounted.uid, ["b", "z"], LATER, 3)
+        assert counts.full
+        assert named.full
+        assert (counts.created, counts.existing, counts.excluded) == (1, 1, 1)
+        assert (named.created, named.existing) == (0, 1)
+        assert await keys_of(database, mounted) == ["a", "b", "c"]

@@ -18,7 +18,8 @@ SIGNATURE = "5e1e57ca9a4c0ffee5e1e57ca9a4c0ffee"
 
 class FileSigner:
     """Implements the port Signer. ``set_state`` takes ``origin``, ``epoch``, ``prefix``,
-    ``away`` (can't be reached) and ``refuses`` (a reason of the Signer's)."""
+    ``away`` (can't be reached), ``refuses`` (a reason of the Signer's), ``lifetime`` (of a URL, in
+    seconds) and ``origins`` (by project, where it isn't ``origin``)."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -33,8 +34,10 @@ class FileSigner:
         """What was set."""
         return {"epoch": 1, "prefix": "", **json.loads(self._path.read_text())}
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self, binding: str = "") -> dict[str, Any]:
         state = self.state()
+        project = binding.partition("/bindings/")[0].removeprefix("projects/")
+        state["origin"] = state.get("origins", {}).get(project) or state.get("origin")
         if state.get("away"):
             raise Fault(Reason.SIGNER_UNAVAILABLE, "The Signer can't be reached.")
         if state.get("refuses"):
@@ -58,7 +61,7 @@ class FileSigner:
         options: ViewOptions,
         on_behalf_of: str,
     ) -> tuple[Terms, list[Url]]:
-        state = self._state()
+        state = self._state(binding)
         assert options.audience == "INTERNAL"
         return _terms(state), [self._url(state, one.key) for one in objects]
 
@@ -66,7 +69,8 @@ class FileSigner:
         if not is_signable(key, state["prefix"]):
             return Url(code=3, reason="KEY_UNSIGNABLE", message="The key can't be signed.")
         path = quote(state["prefix"] + key, safe="/-_.~")
-        return Url(f"{state['origin']}/bkt/{path}?X-Amz-Signature={SIGNATURE}")
+        expires = _terms(state).not_after.timestamp()
+        return Url(f"{state['origin']}/bkt/{path}?X-Amz-Signature={SIGNATURE}&not-after={expires}")
 
     async def listing_url(
         self,
@@ -76,7 +80,7 @@ class FileSigner:
         continuation_token: str,
         on_behalf_of: str,
     ) -> tuple[Terms, str, str]:
-        state = self._state()
+        state = self._state(binding)
         query = {
             "list-type": "2",
             "encoding-type": "url",
@@ -93,5 +97,5 @@ class FileSigner:
 
 
 def _terms(state: dict[str, Any]) -> Terms:
-    later = datetime.now(UTC) + timedelta(minutes=15)
+    later = datetime.now(UTC) + timedelta(seconds=state.get("lifetime", 900))
     return Terms("GET", {}, later, later, "revisions/1", state["epoch"])

@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,6 +53,7 @@ class House:
     queue: DbosJobQueue
     signer: FileSigner
     origins: list[str] = field(default_factory=list)
+    project: str = PROJECT
     bucket: Bucket = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,10 +67,10 @@ class House:
         now = datetime.now(UTC)
         uid = uuid.uuid4().hex
         self.bucket = Bucket(
-            PROJECT,
+            self.project,
             f"b{uid[:8]}",
             uid,
-            f"projects/{PROJECT}/bindings/x",
+            f"projects/{self.project}/bindings/x",
             Mode.LINK,
             probe,
             "",
@@ -103,13 +104,15 @@ class House:
         operation = new.operation
         async with write_tx(self.engine) as tx:
             await OperationTable().insert(tx, new)
-            await self.queue.enqueue_import(tx, PROJECT, operation.operation_id, self.bucket.uid)
+            await self.queue.enqueue_import(
+                tx, self.project, operation.operation_id, self.bucket.uid
+            )
         return operation.operation_id
 
     def new_import(self, prefix: str = "", keys: Sequence[str] = ()) -> NewImport:
         now = datetime.now(UTC)
         operation = Operation(
-            PROJECT,
+            self.project,
             uuid.uuid4().hex,
             self.bucket.uid,
             self.bucket.name,
@@ -126,7 +129,7 @@ class House:
 
     async def operation(self, operation_id: str) -> Operation:
         async with read_tx(self.engine) as tx:
-            found = await OperationTable().get(tx, PROJECT, operation_id)
+            found = await OperationTable().get(tx, self.project, operation_id)
         assert found is not None
         return found
 
@@ -143,7 +146,7 @@ class House:
 
     async def cancel(self, operation_id: str) -> None:
         async with write_tx(self.engine) as tx:
-            await OperationTable().request_cancel(tx, PROJECT, operation_id, datetime.now(UTC))
+            await OperationTable().request_cancel(tx, self.project, operation_id, datetime.now(UTC))
 
     async def rows(self) -> list[Any]:
         number = sa.select(buckets.c.no).where(buckets.c.uid == self.bucket.uid)
@@ -172,12 +175,22 @@ class House:
                 assert text.encode() not in content, f"{text} is in {path.name}"
 
     @contextlib.asynccontextmanager
-    async def working(self, beat_seconds: float = 5.0, **settings: Any) -> AsyncIterator[None]:
+    async def working(
+        self,
+        beat_seconds: float = 5.0,
+        imports: int = 16,
+        retry: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> AsyncIterator[None]:
         """A worker within this process: quicker to begin, and not to be killed."""
         stop, ready = asyncio.Event(), asyncio.Event()
-        jobs = JobSettings(retry=RetryPolicy(**QUICK), **settings)
+        jobs = JobSettings(retry=RetryPolicy(**{**QUICK, **(retry or {})}), **settings)
         config = WorkerConfig(
-            self.database_url, poll_seconds=0.05, beat_seconds=beat_seconds, settings=jobs
+            self.database_url,
+            imports=imports,
+            poll_seconds=0.05,
+            beat_seconds=beat_seconds,
+            settings=jobs,
         )
         async with StoreHttp(StorePolicy(frozenset(self.origins))) as http:
             running = run_worker(config, self.signer, http, ready=ready.set, stop=stop)

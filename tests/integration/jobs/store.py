@@ -5,6 +5,7 @@ It checks no signature and makes its pages up, so that it is never what a test w
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Mapping
 from typing import Self
 from urllib.parse import quote, unquote
@@ -25,6 +26,7 @@ class SyntheticStore:
     """``keys`` are full keys; ``objects`` are the bodies of those that can be read.
 
     ``listings`` notes what each listing asked to go on after, ``reads`` which keys were read.
+    ``most_open`` says how many requests there were at a time. URLs past their time are refused.
     ``fault`` sees every request ("list" or "get", and the number of it) and may answer it.
     """
 
@@ -35,6 +37,7 @@ class SyntheticStore:
         self.reads: list[str] = []
         self.fault: Callable[[str, int], Answer] = lambda _kind, _number: None
         self.delay = 0.0
+        self.open = self.most_open = 0
         self.port = 0
         self._runner: web.ServerRunner | None = None
 
@@ -57,13 +60,23 @@ class SyntheticStore:
             await self._runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if self.delay:
-            await asyncio.sleep(self.delay)
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        try:
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            return self._answer(request)
+        finally:
+            self.open -= 1
+
+    def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if "list-type" in request.query:
             self.listings.append(request.query.get("continuation-token") or _after(request))
             return self.fault("list", len(self.listings)) or self._list(request)
         key = unquote(request.raw_path.partition("?")[0]).removeprefix("/bkt/")
         self.reads.append(key)
+        if float(request.query.get("not-after", "inf")) < time.time():
+            return error(403, "AccessDenied")
         return self.fault("get", len(self.reads)) or self._get(request, key)
 
     def _list(self, request: web.BaseRequest) -> web.Response:

@@ -103,3 +103,30 @@ async def test_named_keys_are_looked_at_in_pages(house: House) -> None:
     assert [row.width for row in rows if row.source_state == SourceState.AVAILABLE] == [7] * 750
     assert sum(row.source_state == SourceState.MISSING for row in rows) == 750
     assert sum(row.source_state == SourceState.UNSIGNABLE for row in rows) == 1
+
+
+async def test_a_batch_that_takes_longer_than_its_urls_live_is_signed_for_again(
+    house: House,
+) -> None:
+    objects = {f"{n:02}.png": picture("PNG", 5, 5) for n in range(20)}
+    async with SyntheticStore([], objects) as store:
+        store.delay = 0.1
+        await house.serve(store, ProbePolicy.HEADERS)
+        house.signer.set_state(lifetime=0.5)
+        async with house.working(probe_concurrency=1):
+            operation = await house.ended(await house.ask())
+    assert operation.state is OperationState.SUCCEEDED
+    assert (operation.progress.probed, operation.progress.failed) == (20, 0)
+
+
+async def test_a_slow_batch_ends_with_the_jobs_turn_and_goes_on_later(house: House) -> None:
+    objects = {f"{n:02}.png": picture("PNG", 5, 5) for n in range(20)}
+    async with SyntheticStore([], objects) as store:
+        await house.serve(store, ProbePolicy.HEADERS)
+        store.delay = 0.1
+        async with house.working(probe_concurrency=2, turn_seconds=0.25):
+            operation = await house.ended(await house.ask())
+    assert (operation.progress.probed, operation.progress.failed) == (20, 0)
+    assert store.reads == sorted(objects)
+    segments = await house.scalar("SELECT count(*) FROM workflow_status WHERE name = 'imports'")
+    assert segments >= 3

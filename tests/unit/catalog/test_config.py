@@ -27,6 +27,8 @@ def test_defaults() -> None:
     assert (config.signer_name, config.worker_id, config.signer_timeout) == ("", "", 10.0)
     assert config.allowed_origins == frozenset()
     assert not config.reflection
+    assert config.max_images_per_bucket == 20_000_000
+    assert config.operation_retention_days == 30
 
 
 def test_values() -> None:
@@ -38,12 +40,26 @@ def test_values() -> None:
 
 def test_all_mistakes_at_once() -> None:
     broken = environment(
-        TLS_KEY="", LOG_LEVEL="LOUD", SIGNER_TIMEOUT_SECONDS="0", REFLECTION="maybe", LISTN="x:1"
+        TLS_KEY="",
+        LOG_LEVEL="LOUD",
+        SIGNER_TIMEOUT_SECONDS="0",
+        REFLECTION="maybe",
+        MAX_IMAGES_PER_BUCKET="0",
+        OPERATION_RETENTION_DAYS="a week",
+        LISTN="x:1",
     )
     with pytest.raises(ConfigError) as caught:
         load(broken)
     lines = str(caught.value).splitlines()
-    for name in ("TLS_KEY", "LOG_LEVEL", "SIGNER_TIMEOUT_SECONDS", "REFLECTION", "LISTN"):
+    for name in (
+        "TLS_KEY",
+        "LOG_LEVEL",
+        "SIGNER_TIMEOUT_SECONDS",
+        "REFLECTION",
+        "MAX_IMAGES_PER_BUCKET",
+        "OPERATION_RETENTION_DAYS",
+        "LISTN",
+    ):
         assert sum(f"SEALMOUNT_CATALOG_{name} " in line for line in lines) == 1
     assert "LOUD" not in str(caught.value)
 

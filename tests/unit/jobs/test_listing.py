@@ -1,5 +1,6 @@
 """How pages become batches, and where a listing goes on."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -80,7 +81,8 @@ async def test_a_listing_in_order_goes_on_after_its_last_key() -> None:
     batches = await read_all(store)
     assert keys_of(batches) == ["a", "b", "c", "d", "e"]
     assert batches[0].next is not None
-    assert batches[0].next.to_json() == {"after": "c", "token": "", "ordered": True, "epoch": 1}
+    told = batches[0].next.to_json()
+    assert (told["after"], told["token"], told["ordered"], told["epoch"]) == ("c", "", True, 1)
     assert store.asked == [">", "t1", "t2"]
 
 
@@ -107,6 +109,22 @@ async def test_a_circle_is_noticed() -> None:
     assert batches[-1].stopped is not None
     assert batches[-1].stopped.fault is not None
     assert batches[-1].stopped.fault.reason == "STORE_BROKEN"
+
+
+async def test_a_circle_is_noticed_by_readers_that_each_see_a_part_of_it() -> None:
+    pages = {">": (["z", "a"], "t1"), "t1": (["b"], "t2"), "t2": (["c"], "t1")}
+    position, batch = Position(), Batch()
+    for _ in range(20):
+        listing = reader(ScriptedStore(pages), pages=1)
+        batch = await listing.take(Position.from_json(json.loads(json.dumps(position.to_json()))))
+        await listing.close()
+        if batch.next is None or batch.stopped:
+            break
+        position = batch.next
+    assert batch.stopped is not None
+    assert batch.stopped.fault is not None
+    assert batch.stopped.fault.reason == "STORE_BROKEN"
+    assert position.pages >= 3
 
 
 async def test_another_location_starts_the_listing_again() -> None:

@@ -1,10 +1,12 @@
 """What is tried again, how often, and what comes of it."""
 
+import dataclasses
+
 import pytest
 
 from catalog.domain.reasons import Reason
 from catalog.jobs.faults import JobStopped
-from catalog.jobs.retry import RetryPolicy, asking_signer, asking_store
+from catalog.jobs.retry import RetryPolicy, StoreSlow, asking_signer, asking_store
 from catalog.remote.errors import StoreError, StoreErrorKind
 from serving.faults import Fault, ForeignFault
 
@@ -47,6 +49,23 @@ async def test_what_stays_broken_is_given_up(kind: StoreErrorKind, asked: int) -
     with pytest.raises(JobStopped):
         await asking_store(QUICK, ask)
     assert ask.asked == asked
+
+
+async def test_a_store_that_is_slow_to_fail_is_asked_again_later() -> None:
+    tries, asked = 0, 0
+    hasty = dataclasses.replace(QUICK, slot_seconds=0.0)
+    while True:
+        ask = Scripted(*[StoreError(StoreErrorKind.TIMEOUT)] * 9)
+        try:
+            await asking_store(hasty, ask, tries)
+        except StoreSlow as slow:
+            tries = slow.tries
+        except JobStopped:
+            break
+        finally:
+            asked += ask.asked
+        assert ask.asked == 1
+    assert asked == hasty.store_tries
 
 
 async def test_a_signer_that_restarts_is_waited_for() -> None:
