@@ -30,6 +30,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from serving.drivers import connect_postgresql, open_sqlite
 from serving.faults import Fault
+from serving.oldsqlite import modernise
 
 SQLITE = "sqlite+aiosqlite"
 POSTGRESQL = "postgresql+psycopg"
@@ -132,6 +133,7 @@ def _sqlite(url: URL) -> AsyncEngine:
 def _on_sqlite_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     # None keeps the driver from beginning transactions by itself: _on_sqlite_begin does it.
     connection.isolation_level = None
+    modernise(connection)
     cursor = connection.cursor()
     for pragma in _PRAGMAS:
         cursor.execute(pragma)

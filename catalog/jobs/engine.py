@@ -33,6 +33,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from catalog.jobs.tables import metadata
 from serving.database import create_engine
+from serving.oldsqlite import modernise
 from serving.scrub import type_name
 
 APPLICATION = "sealmount-catalog"
@@ -141,6 +142,7 @@ def _system_engine(database_url: str) -> sa.Engine:
 def _on_sqlite_connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     # As DBOS sets up the engines that it makes itself: writers queue up instead of failing.
     connection.isolation_level = "IMMEDIATE"
+    modernise(connection)
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
     cursor.execute("PRAGMA foreign_keys = ON")

@@ -98,10 +98,7 @@ async def run_worker(
         tools = Tools(engine, steps, DbosJobQueue(client), signer, http, config.settings)
         runner = Runner(tools)
         runner.register()
-        roster = Roster(engine, name, config.dead_after)
-        sweeper = Sweeper(engine, client.dbos, tools.queue, config.settings.operation_retention)
-        keeping = Housekeeping(client.dbos, roster, runner, sweeper, config.beat_seconds)
-        await roster.beat()
+        keeping = await _housekeeping(config, name, tools, client, runner)
         with _signals(stopping):
             async with _launched(config, name, runner), _running(keeping):
                 gc.collect()
@@ -115,6 +112,16 @@ async def run_worker(
         await client.close()
         await engine.dispose()
         only_one.release()
+
+
+async def _housekeeping(
+    config: WorkerConfig, name: str, tools: Tools, client: Client, runner: Runner
+) -> Housekeeping:
+    """With this worker's first heartbeat given, before it takes its first job."""
+    roster = Roster(tools.engine, name, config.dead_after)
+    sweeper = Sweeper(tools.engine, client.dbos, tools.queue, config.settings.operation_retention)
+    await roster.beat()
+    return Housekeeping(client.dbos, roster, runner, sweeper, config.beat_seconds)
 
 
 @contextlib.asynccontextmanager

@@ -247,29 +247,35 @@ async def running(
         if observe is not None:
             observe(record)
 
-    everyone = {path(name): Rule(frozenset({"reader"}), "name") for name in handlers}
+    if rules is None:
+        rules = {path(name): Rule(frozenset({"reader"}), "name") for name in handlers}
+    options = {"identify": SpiffeIdentifier(DOMAIN, Reason.IDENTITY_MISSING), **gate_options}
     gate = Gate(
         table=FaultTable("probe.sealmount", CODES),
         reasons=GateReasons.of(Reason),
-        rules=everyone if rules is None else rules,
-        identify=gate_options.pop("identify", SpiffeIdentifier(DOMAIN, Reason.IDENTITY_MISSING)),
+        rules=rules,
         grants=policy or parse(POLICY, ROLES),
         observe=seen,
-        **gate_options,
+        **options,
     )
+    handler = grpc.method_handlers_generic_handler(SERVICE, dict(handlers))
     server = build(
         ServerConfig("127.0.0.1:0", certificates.files("server"), **(config or {})),
         gate,
         services=(SERVICE,),
-        register=lambda s: s.add_generic_rpc_handlers(
-            [grpc.method_handlers_generic_handler(SERVICE, dict(handlers))]
-        ),
+        register=lambda s: s.add_generic_rpc_handlers([handler]),
         reflect=bool(gate_options.get("reflection")),
     )
+    async with started(server):
+        yield Running(server, certificates, records)
+
+
+@contextlib.asynccontextmanager
+async def started(server: Server) -> AsyncIterator[None]:
     await server.grpc.start()
     await server.health.set(serving=True)
     try:
-        yield Running(server, certificates, records)
+        yield
     finally:
         await server.grpc.stop(None)
 

@@ -45,6 +45,14 @@ def _build() -> Any:
     file.dependency.extend(
         module.DESCRIPTOR.name for module in (sensitivity_pb2, any_pb2, timestamp_pb2, struct_pb2)
     )
+    _leaf(file)
+    _root(file)
+    descriptor_pool.Default().Add(file)
+    found = descriptor_pool.Default().FindMessageTypeByName("probe.redaction.Root")
+    return message_factory.GetMessageClass(found)
+
+
+def _leaf(file: Any) -> None:
     leaf = file.message_type.add(name="Leaf")
     _add(leaf, "plain", KIND.TYPE_STRING)
     _add(leaf, "sealed", KIND.TYPE_STRING, sensitivity=1)
@@ -56,6 +64,8 @@ def _build() -> Any:
     _add(leaf, "redacted", KIND.TYPE_STRING)
     leaf.field[-1].options.debug_redact = True
 
+
+def _root(file: Any) -> None:
     root = file.message_type.add(name="Root")
     of_leaf: dict[str, Any] = {"type_name": ".probe.redaction.Leaf"}
     many: dict[str, Any] = {"label": KIND.LABEL_REPEATED}
@@ -79,9 +89,6 @@ def _build() -> Any:
     _add(root, "time", KIND.TYPE_MESSAGE, type_name=".google.protobuf.Timestamp")
     _add(root, "struct", KIND.TYPE_MESSAGE, type_name=".google.protobuf.Struct")
     _add(root, "deep", KIND.TYPE_MESSAGE, type_name=".probe.redaction.Root")
-    descriptor_pool.Default().Add(file)
-    found = descriptor_pool.Default().FindMessageTypeByName("probe.redaction.Root")
-    return message_factory.GetMessageClass(found)
 
 
 Root: Any = _build()
