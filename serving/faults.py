@@ -1,18 +1,28 @@
 """What goes wrong, said without gRPC: the one exception type that callers may see.
 
-    raise Fault(Reason.BINDING_NOT_FOUND, "The binding doesn't exist.", {"binding": name})
+    raise Fault(Reason.BINDING_HELD, "Resources live on the binding.", {"holders": names})
 
 Each service keeps an enum of its own reasons and one total table from reason to gRPC status
 code (AIP-193). The message is static text written in this repository: never an exception's text,
 a provider's words or a value that a caller sent. Values go into ``metadata``, and only names of
 resources, limits and field paths belong there.
 
-This module imports nothing, so that ``domain`` and ``app`` can raise faults without knowing what
-carries them.
+This module imports the standard library alone, so that ``domain`` and ``app`` can raise faults
+without knowing what carries them.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reasons(StrEnum):
+    """What a service's own reasons derive from: the value of each is its name, UPPER_SNAKE_CASE as
+    AIP-193 wants it."""
+
+    @staticmethod
+    def _generate_next_value_(name: str, _start: int, _count: int, _last: list[str]) -> str:
+        return name
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,13 @@ The contract documents each one with a worked example
 the Signer pass through under its own domain and aren't listed here.
 """
 
-from enum import StrEnum, auto
+from enum import auto
+
+from serving.faults import Reasons
 
 
-class Reason(StrEnum):
-    """Value and name are the same, as AIP-193 wants them: UPPER_SNAKE_CASE."""
-
-    @staticmethod
-    def _generate_next_value_(name: str, _start: int, _count: int, _last: list[str]) -> str:
-        return name
+class Reason(Reasons):
+    """Value and name are the same: see ``Reasons``."""
 
     INVALID_FIELD = auto()
     MALFORMED_REQUEST = auto()

@@ -4,15 +4,13 @@ The contract documents each one with a worked example
 (``protos/sealmount/signer/v1/error_reasons.proto``); a test holds the two lists equal.
 """
 
-from enum import StrEnum, auto
+from enum import auto
+
+from serving.faults import Reasons
 
 
-class Reason(StrEnum):
-    """Value and name are the same, as AIP-193 wants them: UPPER_SNAKE_CASE."""
-
-    @staticmethod
-    def _generate_next_value_(name: str, _start: int, _count: int, _last: list[str]) -> str:
-        return name
+class Reason(Reasons):
+    """Value and name are the same: see ``Reasons``."""
 
     # the request
     INVALID_FIELD = auto()
