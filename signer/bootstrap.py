@@ -207,6 +207,8 @@ class Signer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._state is not None:
+            await self._state.close()
         if self._audit is not None:
             with contextlib.suppress(Fault):
                 await self._audit.stop(self._state.generation if self._state else 0)

@@ -89,6 +89,13 @@ class SigningState:
             await self._refresh_quietly(max(self._staleness, _PATIENCE))
             await self._clock.sleep(POLL_SECONDS)
 
+    async def close(self) -> None:
+        """Ends a question that is still under way: it has a connection that must be given back."""
+        running = self._refreshing
+        if running is not None and not running.done():
+            running.cancel()
+            await asyncio.wait([running])
+
     async def changed(self) -> None:
         """After a change of our own. Its answer doesn't hang on this: a state that can't be
         confirmed isn't signed with."""

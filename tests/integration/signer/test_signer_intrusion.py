@@ -129,10 +129,13 @@ async def test_an_old_backup_is_refused_by_who_runs_and_by_who_starts(rig: Rig) 
         assert (await running.acme.refused("SignObjectUrl", sign())).reason == "CREDENTIAL_DISABLED"
 
 
-async def test_an_old_file_is_refused_at_the_start(
-    tmp_path: Path, certificates: Certificates, databases: Databases
-) -> None:
-    rig = Rig(tmp_path, certificates, databases.sqlite(tmp_path))
+@pytest.fixture
+def on_sqlite(tmp_path: Path, certificates: Certificates, databases: Databases) -> Rig:
+    return Rig(tmp_path, certificates, databases.sqlite(tmp_path))
+
+
+async def test_an_old_file_is_refused_at_the_start(on_sqlite: Rig) -> None:
+    rig = on_sqlite
     path = Path(rig.database.removeprefix("sqlite+aiosqlite:///"))
     async with rig.running() as running:
         await mounted(running.acme)
