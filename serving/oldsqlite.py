@@ -8,10 +8,16 @@ Source: https://www.sqlite.org/lang_datefunc.html
 """
 
 import sqlite3
+import sys
 import time
 from typing import Any
 
 _KNOWS_SUBSEC = (3, 42, 0)
+
+
+def is_old() -> bool:
+    """Whether this process needs the help: the job engine uses the word from Python 3.12 on."""
+    return sqlite3.sqlite_version_info < _KNOWS_SUBSEC and sys.version_info >= (3, 12)
 
 
 def modernise(connection: Any) -> None:

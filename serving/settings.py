@@ -83,6 +83,11 @@ class Settings:
         """Comma separated; empty when not set."""
         return frozenset(part.strip() for part in self.text(name, "").split(",") if part.strip())
 
+    def check_asked(self) -> None:
+        """As :meth:`check`, for a command that needs a part of the settings only."""
+        if self._problems:
+            raise ConfigError("\n".join(self._problems))
+
     def check(self) -> None:
         """Raises ConfigError when anything was missing, malformed or unknown."""
         unknown = sorted(self._values.keys() - self._asked)

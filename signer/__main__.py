@@ -22,7 +22,7 @@ from serving.telemetry import configure, watch
 from signer.audit.verify import verify
 from signer.bootstrap import MIGRATIONS, database_of, open_integrity, run
 from signer.clock import SystemClock
-from signer.config import load, load_offline
+from signer.config import load, load_database, load_offline
 from signer.hygiene import harden
 from signer.sealing.keks import KekRefused, KekUnavailable
 from signer.sealing.keyring import LocalKeyring, add_version, create
@@ -97,8 +97,7 @@ def main() -> int:
             case "serve":
                 return asyncio.run(_serve())
             case "migrate":
-                url, *_ = load_offline(os.environ)
-                asyncio.run(run_migrations(url, MIGRATIONS))
+                asyncio.run(run_migrations(load_database(os.environ), MIGRATIONS))
                 return 0
             case "audit":
                 return asyncio.run(_verify_audit(arguments.older))

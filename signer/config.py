@@ -58,9 +58,19 @@ def load(environment: Mapping[str, str]) -> Config:
 def load_offline(environment: Mapping[str, str]) -> tuple[str, Path, Path, str]:
     """Database, keyring, audit file and deployment: what commands without a server need."""
     settings = Settings(PREFIX, environment)
-    return (
+    found = (
         settings.text("DATABASE"),
         settings.path("KEYRING"),
         settings.path("AUDIT_FILE"),
         settings.text("DEPLOYMENT", "default"),
     )
+    settings.check_asked()
+    return found
+
+
+def load_database(environment: Mapping[str, str]) -> str:
+    """The database's URL: all that ``migrate`` needs."""
+    settings = Settings(PREFIX, environment)
+    url = settings.text("DATABASE")
+    settings.check_asked()
+    return url

@@ -33,7 +33,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from catalog.jobs.tables import metadata
 from serving.database import create_engine
-from serving.oldsqlite import modernise
+from serving.oldsqlite import is_old, modernise
 from serving.scrub import type_name
 
 APPLICATION = "sealmount-catalog"
@@ -42,6 +42,7 @@ VERSION = "1"
 by what they were given, so that a newer worker can go on with an older one's job."""
 SCHEMA = "catalog_jobs"
 
+_POOL_SIZE = 8
 _BUSY_MS = 30_000
 _logger = logging.getLogger("sealmount.jobs.engine")
 
@@ -130,9 +131,9 @@ async def migrate(database_url: str) -> None:
     await AsyncSQLAlchemyDatasource.migrate(url, schema=SCHEMA)
 
 
-def _system_engine(database_url: str) -> sa.Engine:
+def _system_engine(database_url: str, pool_size: int = 2) -> sa.Engine:
     engine = sa.create_engine(
-        system_url(database_url), hide_parameters=True, pool_size=2, max_overflow=2
+        system_url(database_url), hide_parameters=True, pool_size=pool_size, max_overflow=2
     )
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _on_sqlite_connect)
@@ -171,7 +172,7 @@ class Client:
 
 def configuration(database_url: str, worker_id: str) -> DBOSConfig:
     """How a worker launches DBOS: nothing listens, nothing is called, nothing is traced."""
-    return {
+    config: DBOSConfig = {
         "name": APPLICATION,
         "system_database_url": system_url(database_url),
         "dbos_system_schema": SCHEMA,
@@ -182,9 +183,13 @@ def configuration(database_url: str, worker_id: str) -> DBOSConfig:
         "enable_otlp": False,
         "log_level": "WARNING",
         "db_engine_kwargs": {"hide_parameters": True},
-        "sys_db_pool_size": 8,
+        "sys_db_pool_size": _POOL_SIZE,
         "max_executor_threads": 32,
     }
+    if database_url.startswith("sqlite") and is_old():
+        # Only on an engine of ours can each connection be given what this SQLite lacks.
+        config["system_database_engine"] = _system_engine(database_url, _POOL_SIZE)
+    return config
 
 
 async def datasource(

@@ -87,7 +87,7 @@ class Joiner:
         if lacking is not None:
             raise Fault(
                 Reason.SCOPE_EXCEEDED,
-                "The credential was stored for other places or permissions.",
+                "The credential's scope doesn't cover this origin, bucket and prefix.",
                 {"credential": credential.name, "permission": str(lacking)},
             )
         return credential

@@ -10,6 +10,7 @@ service, one certificate authority, mutual TLS between all. ``pair.py`` runs it.
 
 import os
 import secrets
+import shlex
 import stat
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -89,6 +90,8 @@ class Deployment:
         for service, roles in ROLES.items():
             text = "\n".join(_grant(name, granted) for name, granted in roles.items())
             self._keep(f"policy-{service}.toml", text)
+        for service in ROLES:
+            self._write_settings(service)
         with ThreadPoolExecutor() as pool:
             done = [pool.submit(self._found_signer), pool.submit(self._run, "catalog", "migrate")]
         for each in done:
@@ -120,6 +123,13 @@ class Deployment:
             "GRPC_VERBOSITY": "NONE",
             **{prefix + name: value for name, value in {**self._common(service), **own}.items()},
         }
+
+    def _write_settings(self, service: str) -> None:
+        """The service's settings as a file to source in a shell, for its other commands."""
+        prefix = f"SEALMOUNT_{service.upper()}_"
+        settings = {n: v for n, v in self.environment(service).items() if n.startswith(prefix)}
+        text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
+        write_atomically(self.folder / f"{service}.env", text.encode(), mode=0o600, replace=True)
 
     @property
     def _keyring(self) -> Path:

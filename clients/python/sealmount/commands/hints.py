@@ -49,11 +49,19 @@ def _call(deployment: Deployment, address: str, method: str, request: object = N
     return f"{words} \\\n    -d {shlex.quote(json.dumps(request))} \\\n    {address} {method}"
 
 
+def _bucket(deployment: Deployment) -> dict[str, object]:
+    """Where the bucket is: at the store that the pair was started for, or at Amazon's."""
+    if not deployment.store_origins:
+        return {"bucket": "BUCKET", "region": "eu-central-1"}
+    origin = deployment.store_origins[0]
+    return {"bucket": "BUCKET", "region": "us-east-1", "endpoint": origin, "path_style": True}
+
+
 def lines(deployment: Deployment) -> list[str]:
     """Paragraphs, in the order in which one would try them."""
     template = write_template(deployment)
     storing = _call(deployment, deployment.signer, f"{_SIGNER}/StoreCredential")
-    location = {"s3": {"bucket": "BUCKET", "region": "eu-central-1"}}
+    location = {"s3": _bucket(deployment)}
     binding = {
         "class": "CLASS_CUSTOMER",
         "permissions": ["PERMISSION_READ", "PERMISSION_LIST"],
